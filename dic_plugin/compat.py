@@ -1,0 +1,21 @@
+"""What BasicSR needs to run on today's libraries. Each shim says why it exists and when it can go."""
+import importlib.util
+import sys
+import types
+
+
+def apply() -> None:
+    """Make ``import basicsr`` work on any torchvision. Called once, before anything of BasicSR is imported."""
+    _provide_functional_tensor()
+
+
+def _provide_functional_tensor() -> None:
+    # BasicSR 1.4.2 imports rgb_to_grayscale from torchvision.transforms.functional_tensor, which torchvision 0.17
+    # removed; the function lives on in torchvision.transforms.functional. Can go with BasicSR's next release.
+    name = 'torchvision.transforms.functional_tensor'
+    if name in sys.modules or importlib.util.find_spec(name) is not None:
+        return
+    from torchvision.transforms import functional
+    module = types.ModuleType(name, 'Stand-in for the module that torchvision 0.17 removed.')
+    module.rgb_to_grayscale = functional.rgb_to_grayscale
+    sys.modules[name] = module

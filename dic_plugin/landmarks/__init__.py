@@ -1,0 +1,1 @@
+"""Landmarks as numbers: layouts, heatmaps, errors. Pure functions without state."""
