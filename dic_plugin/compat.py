@@ -2,11 +2,26 @@
 import importlib.util
 import sys
 import types
+from typing import List
 
 
 def apply() -> None:
-    """Make ``import basicsr`` work on any torchvision. Called once, before anything of BasicSR is imported."""
+    """Make ``import basicsr`` work on any torchvision. Called once, before anything of BasicSR is imported.
+
+    Raises:
+        ModuleNotFoundError: BasicSR is not installed.
+    """
+    _require_basicsr()
     _provide_functional_tensor()
+
+
+def _require_basicsr() -> None:
+    # A folder named basicsr without __init__.py, such as the one that holds our launchers, is importable too (as a
+    # namespace) and would only fail later, at a name that has nothing to do with the cause.
+    spec = importlib.util.find_spec('basicsr')
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError('BasicSR is not installed in this Python: `pip install --no-build-isolation basicsr` '
+                                  '(after torch, torchvision, cython and numpy), or run scripts/setup_env.sh.')
 
 
 def _provide_functional_tensor() -> None:
@@ -19,3 +34,11 @@ def _provide_functional_tensor() -> None:
     module = types.ModuleType(name, 'Stand-in for the module that torchvision 0.17 removed.')
     module.rgb_to_grayscale = functional.rgb_to_grayscale
     sys.modules[name] = module
+
+
+def underscore_local_rank(arguments: List[str]) -> List[str]:
+    """The command line with ``--local_rank`` for ``--local-rank``.
+
+    ``python -m torch.distributed.launch`` passes the second since torch 2.0, BasicSR's parser knows the first.
+    """
+    return [argument.replace('--local-rank', '--local_rank', 1) for argument in arguments]

@@ -1,0 +1,82 @@
+"""Installs ``dic_plugin`` and the commands ``dic-train`` and ``dic-test``."""
+import glob
+import re
+from importlib import metadata
+from os import path as osp
+
+from setuptools import find_packages, setup
+
+HERE = osp.dirname(osp.abspath(__file__))
+
+
+def read(name: str) -> str:
+    with open(osp.join(HERE, name), encoding='utf-8') as file:
+        return file.read()
+
+
+def version() -> str:
+    # Read, not imported: importing the package needs torch and BasicSR.
+    return re.search(r"^__version__ = '([^']+)'", read('dic_plugin/version.py'), re.MULTILINE).group(1)
+
+
+def unless(other: str, name: str) -> list:
+    """``name`` is required unless ``other``, which brings the same module, is installed already."""
+    try:
+        metadata.version(other)
+    except metadata.PackageNotFoundError:
+        return [name]
+    return []
+
+
+faces = ['dlib-bin', 'face_recognition_models']
+
+setup(
+    name='dic_plugin',
+    version=version(),
+    description='DIC and DICGAN, face super-resolution with landmarks (CVPR 2020), for BasicSR',
+    long_description=read('README.md') if osp.isfile(osp.join(HERE, 'README.md')) else '',
+    long_description_content_type='text/markdown',
+    license='Apache License 2.0',
+    keywords='face super-resolution, facial landmarks, BasicSR, DIC, DICGAN',
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Image Processing',
+    ],
+    packages=find_packages(include=['dic_plugin', 'dic_plugin.*']),
+    package_data={'dic_plugin': ['**/*.json', '**/*.npz', '**/*.tsv', '**/*.txt', '**/*.yml']},
+    data_files=[('share/dic_plugin/options', sorted(osp.relpath(f, HERE) for f in glob.glob(f'{HERE}/options/*.yml')))],
+    entry_points={'console_scripts': ['dic-train = dic_plugin.launch:train', 'dic-test = dic_plugin.launch:test']},
+    python_requires='>=3.9',
+    install_requires=[
+        'torch>=2.0',
+        'torchvision',
+        *unless('basicsr-fixed', 'basicsr'),
+        *unless('mmcv', 'mmcv-lite'),
+        'addict',
+        'lmdb',
+        'numpy',
+        'opencv-python',
+        'pillow',
+        'pyyaml',
+        'tqdm',
+    ],
+    extras_require={
+        'faces':
+        faces,  # detectors trained on photographs, to judge the synthetic faces
+        'tests': [
+            *faces,
+            'flake8',
+            'hypothesis',
+            'isort',
+            'onnx',
+            'onnxruntime',
+            'onnxscript',
+            'pytest',
+            'setuptools<81',  # face_recognition_models imports pkg_resources
+            'wheel',
+            'yapf==0.43.0',  # the version that formats this tree
+        ],
+    },
+    zip_safe=False,
+)
