@@ -1,0 +1,120 @@
+"""From a face and its landmarks to the sample that BasicSR's models take: what both face datasets share."""
+import random
+from typing import Dict, Mapping, Optional, Union
+
+import numpy as np
+import torch
+from basicsr.utils import img2tensor
+from torchvision.transforms.functional import normalize
+
+from dic_plugin.data.degradation import make_lq
+from dic_plugin.data.geometry import aspect_crop_box, crop_resize, flip_horizontal, rotate_quarter_turns
+from dic_plugin.utils.option_check import OptionError
+
+__all__ = ['BASICSR_KEYS', 'FaceTransform', 'describe']
+
+# what BasicSR itself puts into or reads from the options of a dataset
+BASICSR_KEYS = ('name', 'type', 'phase', 'scale', 'dataroot_gt', 'dataroot_lq', 'io_backend', 'num_worker_per_gpu',
+                'batch_size_per_gpu', 'dataset_enlarge_ratio', 'prefetch_mode', 'num_prefetch_queue', 'pin_memory',
+                'persistent_workers', 'use_shuffle', 'mean', 'std', 'filename_tmpl')
+
+
+def describe(opt: Mapping) -> str:
+    """Where a dataset stands in the option file, for messages: ``'datasets:train (FaceLandmarkDataset)'``."""
+    return f"datasets:{opt.get('phase', '?')} ({opt.get('type', 'face dataset')})"
+
+
+class FaceTransform:
+    """Resizes and, for training, augments a face; makes ``lq`` from the result.
+
+    Random choices come from Python's ``random``, which BasicSR seeds in every worker.
+
+    Args:
+        opt: Options of the dataset; read here: ``phase``, ``scale``, ``gt_size``, ``use_hflip``, ``use_rot``,
+            ``aspect_ratio_range``, ``mean``, ``std``.
+        permutation: (K,) landmarks exchanged by a flip; needed where landmarks are flipped.
+
+    Raises:
+        OptionError: an option is missing or has an impossible value.
+    """
+
+    def __init__(self, opt: Mapping, permutation: Optional[np.ndarray] = None) -> None:
+        self.permutation = permutation
+        self.scale = _positive_int(opt, 'scale')
+        self.gt_size = None if opt.get('gt_size') is None else _positive_int(opt, 'gt_size')
+        if self.gt_size is not None and self.gt_size % self.scale:
+            raise OptionError(
+                f'{describe(opt)}:gt_size is {self.gt_size}; expected a multiple of the scale, {self.scale}.')
+        if opt.get('phase') not in ('train', 'val', 'test'):
+            raise OptionError(f"{describe(opt)}:phase is {opt.get('phase')!r}; expected train, val or test.")
+        train = opt['phase'] == 'train'
+        if train and self.gt_size is None:
+            raise OptionError(
+                f'{describe(opt)}:gt_size is missing; training needs images of one size, 128 in the paper.')
+        self.use_hflip = train and bool(opt.get('use_hflip'))
+        self.use_rot = train and bool(opt.get('use_rot'))
+        self.aspect_ratio_range = _ratio_range(opt) if train else None
+        self.mean, self.std = opt.get('mean'), opt.get('std')
+
+    def __call__(self, img: np.ndarray, landmarks: Optional[np.ndarray],
+                 path: str) -> Dict[str, Union[torch.Tensor, str]]:
+        """Make a sample.
+
+        Args:
+            img: uint8 RGB, (H, W, 3).
+            landmarks: (K, 2) float32 in pixels of ``img``, or None.
+            path: What the image is called.
+
+        Returns:
+            ``lq`` and ``gt``, float32 RGB in [0, 1], (3, h, w) and (3, h * scale, w * scale); ``landmarks``, (K, 2)
+            float32 in pixels of ``gt``, unless None; ``lq_path`` and ``gt_path``.
+
+        Raises:
+            ValueError: the image is not square although ``gt_size`` asks for a square, or not a multiple of the scale.
+        """
+        height, width = img.shape[:2]
+        if self.gt_size is not None and height != width:
+            raise ValueError(
+                f'{path}: is {width}x{height} (width x height); expected a square face crop, to be resized to '
+                f'gt_size {self.gt_size} without distortion.')
+        if self.gt_size is None and (height % self.scale or width % self.scale):
+            raise ValueError(f'{path}: is {width}x{height} (width x height); expected multiples of the scale, '
+                             f'{self.scale}. Set gt_size to have images resized.')
+        box, size = (0, 0, width, height), (self.gt_size or width, self.gt_size or height)
+        if self.aspect_ratio_range is not None:
+            box = aspect_crop_box(width, height, landmarks, random.uniform(*self.aspect_ratio_range))
+        gt, landmarks = crop_resize(img, landmarks, box, size)
+        if self.use_hflip and random.random() < 0.5:
+            gt, landmarks = flip_horizontal(gt, landmarks, self.permutation)
+        if self.use_rot:
+            gt, landmarks = rotate_quarter_turns(gt, landmarks, random.randrange(4))
+
+        sample = {'lq': self._to_tensor(make_lq(gt, self.scale)), 'gt': self._to_tensor(gt)}
+        if landmarks is not None:
+            sample['landmarks'] = torch.from_numpy(np.ascontiguousarray(landmarks))
+        return dict(sample, lq_path=path, gt_path=path)
+
+    def _to_tensor(self, img: np.ndarray) -> torch.Tensor:
+        tensor = img2tensor(img.astype(np.float32) / 255., bgr2rgb=False)
+        if self.mean is not None or self.std is not None:
+            normalize(tensor, self.mean, self.std, inplace=True)
+        return tensor
+
+
+def _positive_int(opt: Mapping, key: str) -> int:
+    value = opt.get(key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        hint = ' (BasicSR copies it from the top of the option file)' if key == 'scale' else ''
+        raise OptionError(f'{describe(opt)}:{key} is {value!r}; expected a positive whole number{hint}.')
+    return value
+
+
+def _ratio_range(opt: Mapping):
+    value = opt.get('aspect_ratio_range')
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not 0 < value[0] <= value[1]:
+        raise OptionError(
+            f'{describe(opt)}:aspect_ratio_range is {value!r}; expected two positive numbers, the smaller '
+            'first, such as [0.66, 1.33].')
+    return float(value[0]), float(value[1])

@@ -1,0 +1,74 @@
+"""Faces drawn by our own code, with exact landmarks: the embedded default, which needs no data."""
+from typing import Any, Dict, Mapping, Tuple
+
+import numpy as np
+from basicsr.utils.registry import DATASET_REGISTRY
+from torch.utils import data as data
+
+from dic_plugin.data.face_transform import BASICSR_KEYS, FaceTransform, describe
+from dic_plugin.data.shared_face_cache import SharedFaceCache
+from dic_plugin.data.synthetic import draw_face
+from dic_plugin.landmarks.layouts import flip_permutation
+from dic_plugin.utils.option_check import OptionError, check_keys
+
+__all__ = ['SyntheticFaceDataset']
+
+NUM_KEYPOINTS = 68
+OPTIONS = BASICSR_KEYS + ('seed', 'num_images', 'gt_size', 'use_hflip', 'cache')
+
+
+@DATASET_REGISTRY.register()
+class SyntheticFaceDataset(data.Dataset):
+    """Drawn faces with 68 landmarks in iBUG's order; the same face for the same seed and index on any machine.
+
+    Args:
+        opt (dict): Options of the dataset, which are only read:
+            num_images (int): Number of faces.
+            seed (int): Which faces; give validation another seed than training. Default: 0.
+            gt_size (int): Size of ``gt``. Default: 128.
+            use_hflip (bool): In training, mirror every second face; left and right landmarks change places.
+            cache (bool): Draw each face once and keep it in memory (48 kB each at 128x128), which forked loader workers
+                share. Default: true.
+            mean, std (list): Normalise ``lq`` and ``gt``, as in BasicSR. DIC does not need it.
+            scale, phase: put there by BasicSR. Options about files are not used.
+
+    Samples are those of :class:`dic_plugin.data.face_landmark_dataset.FaceLandmarkDataset`; ``lq_path`` and ``gt_path``
+    are names that no file has, such as ``synthetic_0_000012.png``, for results to be named after.
+
+    Raises:
+        OptionError: an option is misspelt, missing or impossible.
+    """
+
+    def __init__(self, opt: Mapping[str, Any]) -> None:
+        super().__init__()
+        where = describe(dict(opt, type='SyntheticFaceDataset'))
+        check_keys(opt, OPTIONS, where)
+        self.opt = opt
+        self.seed = _whole_number(opt, 'seed', 0, 0, where)
+        self.num_images = _whole_number(opt, 'num_images', None, 1, where)
+        gt_size = opt.get('gt_size') or 128
+        self.transform = FaceTransform(dict(opt, gt_size=gt_size), flip_permutation(NUM_KEYPOINTS))
+        self.cache = SharedFaceCache(self.num_images, gt_size, NUM_KEYPOINTS) if opt.get('cache', True) else None
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __getitem__(self, index: int) -> Dict[str, Any]:
+        index = range(self.num_images)[index]  # as a list does: negative from the end, IndexError outside
+        img, landmarks = self._face(index)
+        return self.transform(img, landmarks, f'synthetic_{self.seed}_{index:06d}.png')
+
+    def _face(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
+        face = self.cache.get(index) if self.cache else None
+        if face is None:
+            face = draw_face(self.seed, index, self.transform.gt_size)
+            if self.cache:
+                self.cache.put(index, *face)
+        return face
+
+
+def _whole_number(opt: Mapping[str, Any], key: str, default, smallest: int, where: str) -> int:
+    value = opt.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
+        raise OptionError(f'{where}:{key} is {value!r}; expected a whole number of at least {smallest}.')
+    return value
