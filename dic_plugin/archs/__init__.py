@@ -1,1 +1,6 @@
-"""Importing this package registers its archs."""
+"""Importing this package registers its architectures."""
+from dic_plugin.archs.attentive_fusion_arch import AttentiveFusion
+from dic_plugin.archs.dic_arch import DIC, DICOutput
+from dic_plugin.archs.feedback_hourglass_arch import FeedbackHourglass
+
+__all__ = ['AttentiveFusion', 'DIC', 'DICOutput', 'FeedbackHourglass']

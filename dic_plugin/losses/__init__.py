@@ -1,1 +1,4 @@
 """Importing this package registers its losses."""
+from dic_plugin.losses.landmark_heatmap_loss import LandmarkHeatmapLoss
+
+__all__ = ['LandmarkHeatmapLoss']

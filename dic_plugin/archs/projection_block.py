@@ -1,0 +1,83 @@
+"""The recovery branch's recurrent block: G dense up- and down-projection groups between two 1x1 convolutions.
+
+Paper section 3.2; the groups follow SRFBN (Li et al., CVPR 2019), from which the paper takes them.
+"""
+from typing import List, Optional
+
+import torch
+from torch import Tensor, nn
+
+
+def conv_prelu(in_ch: int, out_ch: int, kernel_size: int, stride: int = 1, padding: int = 0) -> nn.Sequential:
+    """Convolution and PReLU with one parameter, initially 0.2."""
+    return nn.Sequential(nn.Conv2d(in_ch, out_ch, kernel_size, stride, padding), nn.PReLU(init=0.2))
+
+
+def deconv_prelu(in_ch: int, out_ch: int, kernel_size: int, stride: int, padding: int) -> nn.Sequential:
+    """Transposed convolution and PReLU with one parameter, initially 0.2."""
+    return nn.Sequential(nn.ConvTranspose2d(in_ch, out_ch, kernel_size, stride, padding), nn.PReLU(init=0.2))
+
+
+class ProjectionGroups(nn.Module):
+    """Densely connected up- and down-projections.
+
+    With L = [x] and H = []: every group compresses all of L (1x1), projects it up, compresses all of H (1x1) and
+    projects that down again, appending to H and to L. A projection has kernel s + 4, stride s and padding 2, so that a
+    map of size n becomes exactly s n and back.
+
+    Args:
+        num_feat: channels F of every map.
+        num_groups: number of groups G.
+        scale: stride s of the projections. The published network uses the upscale, 8.
+    """
+
+    def __init__(self, num_feat: int, num_groups: int, scale: int) -> None:
+        super().__init__()
+        projection = dict(kernel_size=scale + 4, stride=scale, padding=2)
+        self.up = nn.ModuleList(deconv_prelu(num_feat, num_feat, **projection) for _ in range(num_groups))
+        self.down = nn.ModuleList(conv_prelu(num_feat, num_feat, **projection) for _ in range(num_groups))
+        self.uptran = nn.ModuleList(conv_prelu(num_feat * (i + 1), num_feat, 1) for i in range(1, num_groups))
+        self.downtran = nn.ModuleList(conv_prelu(num_feat * (i + 1), num_feat, 1) for i in range(1, num_groups))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``B,F,h,w`` to the down-projected maps of all groups, ``B,G*F,h,w``."""
+        low: List[Tensor] = [x]
+        high: List[Tensor] = []
+        for i in range(len(self.up)):
+            high.append(self.up[i](x if i == 0 else self.uptran[i - 1](torch.cat(low, 1))))
+            low.append(self.down[i](high[0] if i == 0 else self.downtran[i - 1](torch.cat(high, 1))))
+        return torch.cat(low[1:], 1)
+
+
+class ProjectionBlock(nn.Module):
+    """One step of the recovery branch: compress, (fuse with the landmarks' attention,) project, compress.
+
+    The first step and the later ones differ only in what they are given: the later ones also take the previous hidden
+    state and, through ``fusion``, the previous heatmaps.
+
+    Args:
+        num_in_ch: channels of the input: F at the first step; 2F, input and hidden state, at the later ones.
+        num_feat, num_groups, projection_scale: see ProjectionGroups.
+        fusion: AttentiveFusion, or None.
+    """
+
+    def __init__(self,
+                 num_in_ch: int,
+                 num_feat: int,
+                 num_groups: int,
+                 projection_scale: int,
+                 fusion: Optional[nn.Module] = None) -> None:
+        super().__init__()
+        self.compress_in = conv_prelu(num_in_ch, num_feat, 1)
+        self.groups = ProjectionGroups(num_feat, num_groups, projection_scale)
+        self.compress_out = conv_prelu(num_feat * num_groups, num_feat, 1)
+        self.fusion = fusion
+
+    def forward(self, feat: Tensor, hidden: Optional[Tensor] = None, heatmap: Optional[Tensor] = None) -> Tensor:
+        """Features ``B,F,h,w`` (and hidden state ``B,F,h,w``, heatmaps ``B,K,h,w``) to the hidden state ``B,F,h,w``."""
+        if hidden is not None:
+            feat = torch.cat((feat, hidden), 1)
+        feat = self.compress_in(feat)
+        if self.fusion is not None:
+            feat = self.fusion(feat, heatmap)
+        return self.compress_out(self.groups(feat))

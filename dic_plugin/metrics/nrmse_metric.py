@@ -1,0 +1,18 @@
+"""Landmark error as a BasicSR metric."""
+import numpy as np
+from basicsr.utils.registry import METRIC_REGISTRY
+
+from dic_plugin.landmarks.errors import nrmse
+
+
+@METRIC_REGISTRY.register()
+def calculate_nrmse(landmarks: np.ndarray, gt_landmarks: np.ndarray, norm: str = 'inter_ocular', **kwargs) -> float:
+    """Normalised root mean square error of one face's landmarks, see ``dic_plugin.landmarks.errors.nrmse``.
+
+    Args:
+        landmarks: found, ``K,2``.
+        gt_landmarks: true, ``K,2``.
+        norm: 'inter_ocular', 'outer_eye', 'face_width', 'published_inter_ocular' or 'published_outer_eye'.
+        kwargs: what BasicSR hands to every metric (img, img2, better).
+    """
+    return float(nrmse(landmarks, gt_landmarks, norm))
