@@ -115,13 +115,18 @@ def _check_required(opt: Mapping, is_train: bool, model: type) -> None:
     is_sr_model = any(base.__name__ == 'SRModel' for base in model.__mro__)
     if is_sr_model:
         _require(opt, ('network_g', ), '')
+        _require(opt['network_g'], ('type', ), 'network_g')
     for name, dataset in opt['datasets'].items():
         _require(dataset, ('name', 'type'), f'datasets:{name}')
     if is_train:
         _require(opt, ('train', 'logger'), '')
         _require(opt['datasets'], ('train', ), 'datasets')
         _require(opt['datasets']['train'], ('batch_size_per_gpu', 'num_worker_per_gpu'), 'datasets:train')
-        _require(opt['train'], ('total_iter', ) + (('optim_g', 'scheduler') if is_sr_model else ()), 'train')
+        _require(opt['train'], ('total_iter', ), 'train')
+        if is_sr_model:
+            _require(opt['train'], ('optim_g', 'scheduler'), 'train')
+            _require(opt['train']['optim_g'], ('type', ), 'train:optim_g')
+            _require(opt['train']['scheduler'], ('type', ), 'train:scheduler')
         _require(opt['logger'], ('print_freq', 'save_checkpoint_freq', 'use_tb_logger'), 'logger')
         if opt.get('val') is not None:
             _require(opt['val'], ('val_freq', 'save_img'), 'val')
@@ -179,12 +184,13 @@ def _visit(node: Mapping, path: Tuple[str, ...], strict: bool) -> None:
             _check_built(METRIC_REGISTRY, value, where, supplied=('img', 'img2'), extra=('better', ))
         elif here[0] == 'train' and key.endswith('_opt') and (strict or 'type' in value):
             _check_built(LOSS_REGISTRY, value, where)
-        elif here[0] == 'train' and key.startswith('optim_'):
-            _check_chosen(_optimizers(), value, where, strict, supplied=('params', ), needed=('lr', ))
-        elif here[0] == 'train' and key == 'scheduler':
-            _check_chosen(SCHEDULERS, value, where, strict, supplied=('optimizer', ))
+        elif here[0] == 'train' and key.startswith('optim_') and 'type' in value:
+            _require(value, ('lr', ), where)
+            _check_chosen(_optimizers(), value, where, 'optimizer', strict, supplied=('params', ))
+        elif here[0] == 'train' and key == 'scheduler' and 'type' in value:
+            _check_chosen(SCHEDULERS, value, where, 'scheduler', strict, supplied=('optimizer', ))
         elif key == 'io_backend' and 'type' in value:
-            _check_keys_of([value['type']], IO_BACKENDS, f'{where}:type', strict)
+            _check_choice(value['type'], IO_BACKENDS, f'{where}:type', 'backend', strict)
         _visit(value, here, strict)
 
 
@@ -198,17 +204,11 @@ def _check_built(registry: Registry,
     _check_call(target, given, where, supplied, extra)
 
 
-def _check_chosen(choices: Dict[str, Callable],
-                  given: Mapping,
-                  where: str,
-                  strict: bool,
-                  supplied: Sequence[str],
-                  needed: Sequence[str] = ()) -> None:
-    _require(given, ('type', *needed), where)
+def _check_chosen(choices: Dict[str, Callable], given: Mapping, where: str, kind: str, strict: bool,
+                  supplied: Sequence[str]) -> None:
+    _check_choice(given['type'], choices, f'{where}:type', kind, strict)
     if given['type'] in choices:
         _check_call(choices[given['type']], given, where, supplied)
-    elif strict or nearest(given['type'], choices, NEAR_MISS):
-        raise unknown(f'{where}:type: {given["type"]}', given['type'], choices, 'type')
 
 
 def _check_call(target: Callable, given: Mapping, where: str, supplied: Sequence[str] = (),
@@ -225,20 +225,27 @@ def _check_call(target: Callable, given: Mapping, where: str, supplied: Sequence
             raise OptionError(f'{where}:{parameter.name}: missing; {given["type"]} needs it.')
 
 
-def _check_keys_of(given: Iterable[str],
-                   known: Sequence[str],
-                   where: str,
-                   strict: bool,
-                   also_read: Set[str] = frozenset()) -> None:
+def _check_keys_of(given: Iterable[str], known: Sequence[str], where: str, strict: bool,
+                   also_read: Iterable[str] = ()) -> None:
     """``check_keys`` where all keys are known; elsewhere only refuse what looks like a misspelling of a known one."""
-    if not strict:
-        given = [key for key in given if key not in also_read and nearest(key, known, NEAR_MISS)]
-    check_keys(given, known, where)
+    if strict:
+        check_keys(given, known, where)
+        return
+    may_be = {*known, *also_read}
+    for key in given:
+        match = '' if key in may_be else nearest(key, may_be, NEAR_MISS)
+        if match:
+            raise unknown(f'{where}:{key}' if where else str(key), key, {*known, match}, 'option')
+
+
+def _check_choice(name: Any, choices: Iterable[str], path: str, kind: str, strict: bool) -> None:
+    if name not in choices and (strict or nearest(name, choices, NEAR_MISS)):
+        raise unknown(f'{path}: {name}', name, choices, kind)
 
 
 def _registered(registry: Registry, name: Any, path: str) -> Callable:
     # A registry offers BasicSR's own objects under 'NAME_basicsr' too; its `get` prints when it falls back on that.
-    names = dict(registry)
+    names = dict(iter(registry))
     found = names.get(str(name), names.get(f'{name}_basicsr'))
     if found is None:
         raise unknown(f'{path}: {name}', str(name), names, registry._name)
@@ -268,7 +275,8 @@ def _mentioned(cls: type) -> Set[str]:
         except OSError:  # a class without source, such as a compiled one
             continue
         strings.update(
-            node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+            node.value for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier())
     return strings
 
 

@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# From a fresh clone to a trained DIC: installs, trains the embedded default (synthetic faces, no download of data),
+# tests it, and prints the measures and where the pictures are.
+#   bash scripts/quickstart.sh            about 15 minutes on 2 CPU cores; a GPU is used when there is one
+#   bash scripts/quickstart.sh --smoke    the same path in about a minute: a few iterations, so no useful network
+# Can be run again: a finished training is not repeated, an unfinished one is resumed. DIC_VENV: see setup_env.sh.
+# DIC_ROOT names another folder than the repository for experiments/ and results/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+repository=$PWD
+venv=${DIC_VENV:-.venv}
+say() { echo "[quickstart] $*"; }
+
+name=DIC_quickstart
+train_options=()
+test_options=()
+case "${1:-}" in
+    '') ;;
+    --smoke)
+        name=DIC_quickstart_smoke
+        train_options=(train:total_iter=4 val:val_freq=1000 logger:print_freq=1 logger:save_checkpoint_freq=2
+            datasets:train:num_images=16 datasets:train:batch_size_per_gpu=2 datasets:val:num_images=2)
+        test_options=(datasets:test:num_images=4)
+        ;;
+    *) echo "usage: bash scripts/quickstart.sh [--smoke]" >&2; exit 2 ;;
+esac
+
+bash scripts/setup_env.sh </dev/null
+bin=$(cd "$venv/bin" && pwd)
+mkdir -p "${DIC_ROOT:-.}"
+cd "${DIC_ROOT:-.}"
+experiment=experiments/$name
+
+if [ -f "$experiment/models/net_g_latest.pth" ]; then
+    say "already trained: $experiment (remove it to train anew)"
+else
+    resume=()
+    if compgen -G "$experiment/training_states/*.state" >/dev/null; then
+        say "resuming the training in $experiment"
+        resume=(--auto_resume)
+    else
+        say "training in $experiment"
+    fi
+    "$bin/python" -m dic_plugin.launch train -opt "$repository/options/train_DIC.yml" ${resume[@]+"${resume[@]}"} \
+        --force_yml "name=$name" ${train_options[@]+"${train_options[@]}"} </dev/null
+fi
+
+say "testing"
+"$bin/python" -m dic_plugin.launch test -opt "$repository/options/test_DIC.yml" \
+    --force_yml "name=$name" "path:pretrain_network_g=$experiment/models/net_g_latest.pth" \
+    ${test_options[@]+"${test_options[@]}"} </dev/null
+
+log=$(ls -t "results/$name"/test_*.log | head -n 1)
+say "measured (whole log: $log):"
+# BasicSR logs the measures of a data set as one message: "Validation NAME" and an indented line for each.
+awk '/INFO: Validation /{found = 1; sub(/.*INFO: /, "")} found && /^[0-9-]+ .* INFO: /{found = 0} found && NF' "$log"
+say "pictures: $PWD/results/$name/visualization"
