@@ -112,6 +112,7 @@ def check_options(opt: Mapping[str, Any], is_train: bool) -> None:
 
 
 def _check_required(opt: Mapping, is_train: bool, model: type) -> None:
+    _require(opt['path'], (), 'path')
     is_sr_model = any(base.__name__ == 'SRModel' for base in model.__mro__)
     if is_sr_model:
         _require(opt, ('network_g', ), '')
