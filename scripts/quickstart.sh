@@ -11,16 +11,21 @@ repository=$PWD
 venv=${DIC_VENV:-.venv}
 say() { echo "[quickstart] $*"; }
 
-name=DIC_quickstart
-train_options=()
-test_options=()
+name_in() { sed -n 's/^name: *\([A-Za-z0-9_-]*\).*/\1/p' "$1"; }
+train_name=$(name_in options/train_DIC.yml)
+test_name=$(name_in options/test_DIC.yml)
+train_changes=()
+test_changes=()
 case "${1:-}" in
     '') ;;
     --smoke)
-        name=DIC_quickstart_smoke
-        train_options=(train:total_iter=4 val:val_freq=1000 logger:print_freq=1 logger:save_checkpoint_freq=2
-            datasets:train:num_images=16 datasets:train:batch_size_per_gpu=2 datasets:val:num_images=2)
-        test_options=(datasets:test:num_images=4)
+        train_name=${train_name}_smoke
+        test_name=${test_name}_smoke
+        train_changes=(--force_yml "name=$train_name" train:total_iter=4 val:val_freq=1000 logger:print_freq=1
+            logger:save_checkpoint_freq=2 datasets:train:num_images=16 datasets:train:batch_size_per_gpu=2
+            datasets:val:num_images=2)
+        test_changes=(--force_yml "name=$test_name" datasets:test:num_images=4
+            "path:pretrain_network_g=experiments/$train_name/models/net_g_latest.pth")
         ;;
     *) echo "usage: bash scripts/quickstart.sh [--smoke]" >&2; exit 2 ;;
 esac
@@ -29,8 +34,9 @@ bash scripts/setup_env.sh </dev/null
 bin=$(cd "$venv/bin" && pwd)
 mkdir -p "${DIC_ROOT:-.}"
 cd "${DIC_ROOT:-.}"
-experiment=experiments/$name
+experiment=experiments/$train_name
 
+# dic-train is `python basicsr/train.py` with the current folder as root; dic-test likewise.
 if [ -f "$experiment/models/net_g_latest.pth" ]; then
     say "already trained: $experiment (remove it to train anew)"
 else
@@ -41,17 +47,15 @@ else
     else
         say "training in $experiment"
     fi
-    "$bin/python" -m dic_plugin.launch train -opt "$repository/options/train_DIC.yml" ${resume[@]+"${resume[@]}"} \
-        --force_yml "name=$name" ${train_options[@]+"${train_options[@]}"} </dev/null
+    "$bin/dic-train" -opt "$repository/options/train_DIC.yml" ${resume[@]+"${resume[@]}"} \
+        ${train_changes[@]+"${train_changes[@]}"} </dev/null
 fi
 
 say "testing"
-"$bin/python" -m dic_plugin.launch test -opt "$repository/options/test_DIC.yml" \
-    --force_yml "name=$name" "path:pretrain_network_g=$experiment/models/net_g_latest.pth" \
-    ${test_options[@]+"${test_options[@]}"} </dev/null
+"$bin/dic-test" -opt "$repository/options/test_DIC.yml" ${test_changes[@]+"${test_changes[@]}"} </dev/null
 
-log=$(ls -t "results/$name"/test_*.log | head -n 1)
-say "measured (whole log: $log):"
+log=$(ls -t "results/$test_name"/test_*.log | head -n 1)
+say "measured (whole log: $PWD/$log):"
 # BasicSR logs the measures of a data set as one message: "Validation NAME" and an indented line for each.
 awk '/INFO: Validation /{found = 1; sub(/.*INFO: /, "")} found && /^[0-9-]+ .* INFO: /{found = 0} found && NF' "$log"
-say "pictures: $PWD/results/$name/visualization"
+say "pictures: $PWD/results/$test_name/visualization"
