@@ -76,17 +76,14 @@ class Hit:
 def rays(camera: Camera, size: int) -> Tuple[np.ndarray, np.ndarray]:
     """Rays start + Z * slope in the head's frame, Z the camera's depth axis: two arrays (3, size, size)."""
     centre = (np.arange(size, dtype=np.float32) + 0.5) * (camera.size / size) - 0.5
-    xs = np.broadcast_to((centre - camera.offset[0]) / camera.scale, (size, size))
-    ys = np.broadcast_to(((centre - camera.offset[1]) / camera.scale)[:, None], (size, size))
-    flat = np.stack([xs.ravel(), ys.ravel()])
-    plane = camera.turn.T[:, :2] @ flat
-    start = (plane + PIVOT[:, None]).reshape(3, size, size)
-    slope = (camera.turn.T[:, 2:] - plane / camera.distance).reshape(3, size, size)
-    return start.astype(np.float32), slope.astype(np.float32)
+    xs = (centre - camera.offset[0]) / camera.scale
+    ys = ((centre - camera.offset[1]) / camera.scale)[:, None]
+    plane = camera.turn.T[:, 0, None, None] * xs + camera.turn.T[:, 1, None, None] * ys
+    return plane + PIVOT[:, None, None], camera.turn.T[:, 2, None, None] - plane * (1 / camera.distance)
 
 
 def _gap(surface: np.ndarray, start: np.ndarray, slope: np.ndarray, depth: np.ndarray) -> Tuple[np.ndarray, ...]:
-    """Distance from the axis minus the surface's radius at each ray's current depth, and where in head and grid that is."""
+    """Distance from the axis minus the surface's radius at each ray's current depth, and the place: x, y, z, col, row."""
     x = start[0] + depth * slope[0]
     y = start[1] + depth * slope[1]
     z = start[2] + depth * slope[2]
@@ -99,74 +96,69 @@ def _gap(surface: np.ndarray, start: np.ndarray, slope: np.ndarray, depth: np.nd
 
 
 def _march(surface: np.ndarray, start: np.ndarray, slope: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """Depth of each ray's first meeting with the surface, or of its nearest passage, and the gap left there."""
-    shape = start.shape[1:]
-    front = np.full(shape, NEAREST, np.float32)
-    behind = np.full(shape, FARTHEST, np.float32)
-    inside = np.zeros(shape, bool)
-    best, best_gap = front, np.full(shape, 9, np.float32)
-    depth = front
-    for _ in range(18):
+    """Depth of each ray's first meeting with the surface (FARTHEST where there is none), and the least gap on its way.
+
+    The least gap is signed, negative for rays that enter the head: its zero line is the head's outline.
+    """
+    across = np.square((start[0] - PIVOT[0]) / (slope[0] * slope[0] + slope[2] * slope[2]))
+    depth = np.maximum(NEAREST - 0.7 * np.minimum(across, 2), 0)
+    front, behind = depth.copy(), depth.copy()
+    inside = np.zeros(depth.shape, bool)
+    least = np.full(depth.shape, 9, np.float32)
+    for _ in range(19):
         gap = _gap(surface, start, slope, depth)[0]
-        nearer = gap < best_gap
-        best = np.where(nearer & ~inside, depth, best)
-        best_gap = np.where(nearer & ~inside, gap, best_gap)
-        first = (gap < 0) & ~inside
-        behind = np.where(first, depth, behind)
-        inside |= first
-        front = np.where(inside, front, depth)
-        depth = np.maximum(depth - np.clip(0.7 * gap, 0.05, 0.4), FARTHEST)
-    for _ in range(5):
+        least = np.minimum(least, gap)
+        outside = ~inside
+        np.copyto(behind, depth, where=outside)
+        inside |= gap < 0
+        np.copyto(front, depth, where=~inside)
+        depth = depth - np.clip(0.95 * gap, 0.07, 0.6)
+    for _ in range(4):
         middle = 0.5 * (front + behind)
         outside = _gap(surface, start, slope, middle)[0] > 0
-        front = np.where(outside, middle, front)
-        behind = np.where(outside, behind, middle)
-    return np.where(inside, front, best), np.where(inside, 0, best_gap)
+        np.copyto(front, middle, where=outside)
+        np.copyto(behind, middle, where=~outside)
+    return np.where(inside, front, np.float32(FARTHEST)), least
 
 
 def _refine(surface: np.ndarray, start: np.ndarray, slope: np.ndarray, depth: np.ndarray,
-            rounds: int) -> Tuple[np.ndarray, Tuple[np.ndarray, ...], np.ndarray]:
-    """Secant steps from `depth` towards the surface: the last depth, what _gap says there, the smallest gap met."""
+            rounds: int) -> Tuple[np.ndarray, ...]:
+    """Secant steps from `depth` towards the surface: the last depth, and what _gap says there."""
     state = _gap(surface, start, slope, depth)
-    least = np.abs(state[0])
-    step = np.clip(0.7 * state[0], -0.1, 0.2)
+    step = np.clip(0.8 * state[0], -0.1, 0.2)
     for _ in range(rounds):
         depth = depth - step
         new = _gap(surface, start, slope, depth)
-        least = np.minimum(least, np.abs(new[0]))
-        fall = state[0] - new[0]
-        steep = np.clip(fall / np.where(np.abs(step) > 1e-4, step, 1), 0.5, 6)
+        steep = np.clip((state[0] - new[0]) * step / (step * step + np.float32(1e-8)), 0.4, 6)
         step = np.clip(new[0] / steep, -0.1, 0.2)
         state = new
-    return depth, state, least
+    return (depth, ) + state
 
 
 def trace(surface: np.ndarray, camera: Camera) -> Hit:
-    """Finds the first meeting of each pixel's ray with the surface: marched at half size, then refined at full size.
+    """Finds the first meeting of each pixel's ray with the surface: marched on a coarse raster, then refined.
 
-    Where a near part (nose, chin, hair) borders on a far one, the refinement tries the near depth first and falls back
-    on the far one.
+    Where a near part (nose, chin, hair) borders on a far one, the refinement tries the near depth first, then the middle
+    one, then the far one.
     """
-    size = camera.size
-    coarse, coarse_gap = _march(surface, *rays(camera, (size + 1) // 2))
+    wide = (camera.size, camera.size)
+    coarse, least = _march(surface, *rays(camera, camera.size * 3 // 8))
     kernel = np.ones((3, 3), np.uint8)
-    near = cv2.resize(cv2.dilate(coarse, kernel), (size, size))
-    start, slope = rays(camera, size)
-    depth, state, gap = _refine(surface, start, slope, near, 3)
-    lost = np.nonzero(np.abs(state[0]) > 0.7 * camera.pixel)
-    if len(lost[0]):
-        far = cv2.resize(cv2.erode(coarse, kernel), (size, size))[lost][None]
-        again = _refine(surface, start[:, lost[0], lost[1]][:, None], slope[:, lost[0], lost[1]][:, None], far, 3)
-        depth[lost] = again[0][0]
-        for whole, part in zip(state, again[1]):
-            whole[lost] = part[0]
-        gap[lost] = np.minimum(gap[lost], again[2][0])
-    missed = smooth_edge(cv2.resize(cv2.dilate(coarse_gap, kernel), (size, size)) * (0.5 * camera.scale))
-    cover = 1 - smooth_edge(gap * (0.7 * camera.scale)) * missed
-    return Hit(*state[1:], depth, cover)
-
-
-def smooth_edge(t: np.ndarray) -> np.ndarray:
-    """0 up to t = 0, 1 from t = 1, a cubic between."""
-    t = np.clip(t, 0, 1)
-    return t * t * (3 - 2 * t)
+    start, slope = rays(camera, camera.size)
+    state = _refine(surface, start, slope, cv2.resize(cv2.dilate(coarse, kernel), wide), 2)
+    outline = cv2.resize(least, wide, interpolation=cv2.INTER_CUBIC)
+    for other, mode in ((coarse, cv2.INTER_NEAREST), (cv2.erode(coarse, kernel), cv2.INTER_LINEAR)):
+        lost = np.flatnonzero((np.abs(state[1]) > 0.6 * camera.pixel) & (outline < camera.pixel))
+        if not len(lost):
+            break
+        guess = cv2.resize(other, wide, interpolation=mode).ravel()[lost, None]
+        again = _refine(surface, start.reshape(3, -1, 1)[:, lost], slope.reshape(3, -1, 1)[:, lost], guess, 3)
+        better = np.flatnonzero(np.abs(again[1][:, 0]) < np.abs(state[1].ravel()[lost]))
+        lost = lost[better]
+        for whole, part in zip(state, again):
+            whole.ravel()[lost] = part[better, 0]
+    steep_x = cv2.Sobel(outline, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
+    steep_y = cv2.Sobel(outline, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
+    steep = np.sqrt(steep_x * steep_x + steep_y * steep_y) + 0.1 * camera.pixel
+    depth, _, x, y, z, col, row = state
+    return Hit(x, y, z, col, row, depth, np.clip(0.5 - outline / steep, 0, 1))

@@ -4,7 +4,7 @@ from typing import Tuple
 import numpy as np
 
 from .landmarks import brow_curve, lip_curves, lower_lid, upper_lid
-from .noise import grain_texture, lookup
+from .noise import grain_texture, lookup, strand_texture
 from .params import FaceParams
 
 Window = Tuple[slice, slice]
@@ -34,16 +34,15 @@ def planes(colour: np.ndarray) -> np.ndarray:
 
 def paint_brow(albedo: np.ndarray, p: FaceParams, x: np.ndarray, y: np.ndarray, pixel: float) -> None:
     """A brow on |x|, y: dense inside, thinning out to the temple, with slanting hairs."""
-    x_in, _ = brow_curve(p, np.array(0.0))
-    x_out, _ = brow_curve(p, np.array(1.0))
+    x_in, x_out = (float(end) for end in brow_curve(p, np.array([0.0, 1.0]))[0])
     t = (x - x_in) / (x_out - x_in)
     _, mid = brow_curve(p, np.clip(t, -0.2, 1.2))
-    half = p.brow_thickness * (1 - 0.65 * np.clip(t, 0, 1)**2) * np.clip(1.0 + 0.5 * t, 0.7, 1.2)
-    hairs = lookup(grain_texture(), (x * 180 + y * 160).astype(np.float32), ((x * 0.4 - y) * 30).astype(np.float32))
-    edge = 1.1 * pixel + 0.012
-    across = ramp((half - np.abs(y - mid)) / edge + 0.20 * hairs)
-    along = np.clip(t * 7 + 0.75, 0, 1) * np.clip((1.06 - t) * 5, 0, 1)
-    mask = across * along * np.clip(p.brow_density + 0.14 * hairs, 0, 1)
+    half = p.brow_thickness * (1 - 0.65 * np.clip(t, 0, 1)**2) * np.clip(0.85 + 0.9 * t, 0.7, 1.15)
+    lean = 0.35 + 0.9 * np.clip(t, 0, 1)  # hairs stand up near the nose and lie flat at the temple
+    hairs = lookup(strand_texture(), x * 75 + (y - mid) * 75 * lean, (x * lean - y) * 25)
+    across = ramp((half - np.abs(y - mid)) / (pixel + 0.02) + 0.15 * hairs)
+    along = np.clip(t * 4.5 + 0.35, 0, 1) * np.clip((1.06 - t) * 4, 0, 1)
+    mask = across * along * np.clip(p.brow_density + 0.12 * hairs, 0, 1)
     blend(albedo, mask, p.brow_colour)
 
 
@@ -72,8 +71,8 @@ def paint_eye(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, x: np.ndarra
     dy = ball_y - p.gaze_y + 0.012
     radius = np.sqrt(dx * dx + dy * dy)
     iris_radius = 0.088
-    shade = np.clip(1 - 0.35 * e * e, 0, 1) * np.clip(0.55 + (level - upper) / 0.09, 0.3, 1)
-    white = planes(np.array([0.66, 0.60, 0.57], np.float32)) * shade
+    shade = np.clip(1 - 0.35 * e * e, 0, 1) * np.clip(0.45 + (level - upper) / 0.09, 0.25, 1)
+    white = planes(np.array([0.50, 0.46, 0.44], np.float32)) * shade
     corner = np.clip(-e * 5 - 4.1, 0, 1)
     blend(white, corner, planes(np.array([0.45, 0.2, 0.17], np.float32)) * shade)
     iris = ramp((iris_radius - radius) / (1.1 * pixel))
@@ -84,14 +83,14 @@ def paint_eye(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, x: np.ndarra
     blend(albedo, inside, white)
 
     # catchlight where the key light mirrors
-    spot_x = dx - 0.035 * light[0]
-    spot_y = dy - 0.035 * light[1]
-    spot = np.clip(1.2 - np.sqrt(spot_x**2 + spot_y**2) / (0.012 + 0.6 * pixel), 0, 1) * inside * iris
-    gloss += 0.9 * spot + 0.02 * inside
+    spot_x = dx - 0.05 * float(light[0])
+    spot_y = dy - 0.05 * float(light[1])
+    spot = np.clip(1.3 - np.sqrt(spot_x * spot_x + spot_y * spot_y) / (0.010 + 0.35 * pixel), 0, 1) * inside
+    gloss += 0.7 * spot + 0.015 * inside
 
     lash = 0.011 + 0.016 * p.lashes * (1 + 0.5 * e_in)
     upper_lash = ramp((lash - np.abs(level - upper + 0.35 * lash)) / soft) * np.clip((1.1 - np.abs(e)) * 6, 0, 1)
-    blend(albedo, np.clip(0.75 + 0.2 * p.lashes, 0, 1) * upper_lash, np.float32(0.02))
+    blend(albedo, min(0.75 + 0.2 * p.lashes, 1.0) * upper_lash, np.float32(0.02))
     lower_lash = ramp((0.007 - np.abs(level - lower)) / soft) * np.clip((1.05 - np.abs(e)) * 4, 0, 1)
     albedo *= 1 - (0.25 + 0.3 * p.lashes) * lower_lash
 
@@ -107,14 +106,14 @@ def paint_mouth(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, x: np.ndar
     lips = ramp((y - upper_out) / soft) * ramp((lower_out - y) / (1.3 * soft))
     red = p.skin * np.array([0.92, 0.62, 0.62], np.float32)
     made_up = np.array([0.48, 0.10, 0.11], np.float32) * (0.4 + 0.6 * float(p.skin.mean()) / 0.5)
-    colour = red + (made_up - red) * np.float32(np.clip(p.lip_red - 0.25, 0, 0.8))
+    colour = red + (made_up - red) * min(max(p.lip_red - 0.25, 0.0), 0.8)
     upper_dark = 1 - 0.2 * ramp((lower_in - y) / soft)
     fine = lookup(grain_texture(), (x * 260).astype(np.float32), (y * 40).astype(np.float32))
     blend(albedo, 0.85 * lips, planes(colour) * (upper_dark + 0.04 * fine))
     gloss += 0.05 * lips * np.exp(-((y - lower_in - 0.42 * (lower_out - lower_in)) / 0.025)**2 - (inner / 0.45)**2)
 
     opened = ramp((y - upper_in) / sharp) * ramp((lower_in - y) / sharp)
-    opened *= np.clip(p.mouth_gap / (1.5 * pixel), 0, 1)
+    opened *= min(p.mouth_gap / (1.5 * pixel), 1.0)
     hole = np.zeros((3, ) + x.shape, np.float32) + planes(np.array([0.06, 0.018, 0.014], np.float32))
     tongue_y = p.y_mouth + 0.85 * p.mouth_gap
     blend(hole, 0.8 * np.exp(-(x / (0.6 * p.mouth_half_width))**2 - ((y - tongue_y) / 0.06)**2),
@@ -129,7 +128,7 @@ def paint_mouth(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, x: np.ndar
         blend(hole, bite, tooth)
     blend(albedo, opened, hole)
     line = ramp((0.010 - np.abs(y - 0.5 * (upper_in + lower_in))) / (0.8 * soft))
-    line *= np.clip((1.07 - np.abs(m)) * 8, 0, 1) * np.clip(1 - p.mouth_gap / 0.03, 0, 1)
+    line *= np.clip((1.07 - np.abs(m)) * 8, 0, 1) * max(1 - p.mouth_gap / 0.03, 0.0)
     corners = np.exp(-((np.abs(m) - 1.0) / 0.09)**2 - ((y - upper_in) / 0.028)**2)
     albedo *= 1 - np.clip(0.75 * line + 0.5 * corners, 0, 0.9)
 

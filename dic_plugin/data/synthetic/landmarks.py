@@ -3,8 +3,9 @@ from typing import Tuple
 
 import numpy as np
 
+from .head import jaw_line
 from .params import FaceParams
-from .shape import jaw_line, lift, radius_at
+from .shape import lift, radius_at
 
 NUM_LANDMARKS = 68
 
@@ -12,7 +13,7 @@ NUM_LANDMARKS = 68
 def brow_curve(p: FaceParams, t: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Middle line of the brow, |x| and y, for t from 0 (inner end) to 1 (outer end)."""
     x = p.eye_x - 0.27 + 0.54 * t
-    y = p.brow_y + 0.045 - p.brow_slant * (t - 0.3) - p.brow_arch * np.sin(np.pi * np.clip(t, 0, 1)**1.3)
+    y = p.brow_y + 0.03 - p.brow_slant * (t - 0.3) - p.brow_arch * np.sin(np.pi * np.clip(t, 0, 1)**1.3)
     return x, y + 0.06 * np.clip(t - 0.6, 0, None)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 Colour = Tuple[float, float, float]
 
 # linear-light RGB albedo from fair to dark
-SKIN_TONES = np.array([(0.80, 0.60, 0.50), (0.74, 0.51, 0.40), (0.66, 0.43, 0.31), (0.55, 0.34, 0.23),
-                       (0.40, 0.235, 0.15), (0.26, 0.145, 0.09), (0.155, 0.085, 0.055)])
+SKIN_TONES = np.array([(0.66, 0.47, 0.38), (0.60, 0.40, 0.30), (0.54, 0.34, 0.24), (0.45, 0.27, 0.18),
+                       (0.34, 0.195, 0.125), (0.22, 0.12, 0.075), (0.13, 0.07, 0.045)])
 HAIR_COLOURS = np.array([(0.018, 0.015, 0.014), (0.035, 0.023, 0.017), (0.075, 0.042, 0.025), (0.13, 0.073, 0.040),
                          (0.26, 0.165, 0.085), (0.48, 0.345, 0.19), (0.24, 0.085, 0.035), (0.36, 0.35, 0.34),
                          (0.62, 0.60, 0.58)])
@@ -80,6 +80,9 @@ class FaceParams:
     hair_volume: float
     hairline: float
     hair_part: float
+    hair_frame: float
+    collar: float
+    collar_dip: float
     glasses: float
     # pose and camera
     yaw: float
@@ -109,7 +112,7 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
     male = masculine > 0.5
     age = float(rng.random())
     skin = _mix_colours(rng, SKIN_TONES, float(rng.beta(1.1, 1.5)) * 6)
-    darkness = 1 - float(skin.mean()) / 0.64
+    darkness = 1 - float(skin.mean()) / 0.50
 
     # expression: half of the faces smile, some of them with teeth; few open the mouth otherwise
     smile = float(np.clip(rng.normal(0.35, 0.4), -0.3, 1))
@@ -124,9 +127,9 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
     if rng.random() < 0.02:
         open_eye = 0.12
 
-    y_nose = _normal(rng, 0.60, 0.035)
-    y_mouth = y_nose + _normal(rng, 0.44, 0.035)
-    y_chin = y_mouth + _normal(rng, 0.62, 0.045) + 0.04 * masculine + 0.7 * mouth_gap
+    y_nose = _normal(rng, 0.555, 0.03)
+    y_mouth = y_nose + _normal(rng, 0.43, 0.03)
+    y_chin = y_mouth + _normal(rng, 0.59, 0.04) + 0.04 * masculine + 0.7 * mouth_gap
 
     hair_index = int(rng.choice(len(HAIR_COLOURS), p=HAIR_WEIGHTS))
     if darkness > 0.45 and rng.random() < 0.8:
@@ -157,9 +160,9 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
         y_mouth=y_mouth,
         y_chin=y_chin,
         ear=_normal(rng, 0.12, 0.03),
-        eye_x=_normal(rng, 0.435, 0.018),
-        eye_half_width=_normal(rng, 0.195, 0.01),
-        eye_up=_normal(rng, 0.077, 0.008) * open_eye,
+        eye_x=_normal(rng, 0.445, 0.018),
+        eye_half_width=_normal(rng, 0.208, 0.01),
+        eye_up=_normal(rng, 0.080, 0.008) * open_eye,
         eye_low=_normal(rng, 0.052, 0.006) * (0.35 + 0.65 * open_eye) * (1 - 0.15 * max(smile, 0)),
         eye_slant=_normal(rng, 0.05, 0.05),
         eye_depth=_normal(rng, 0.10, 0.02),
@@ -176,7 +179,7 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
         brow_density=float(rng.uniform(0.55, 0.95)),
         nose_width=_normal(rng, 0.185 + 0.01 * masculine + 0.03 * darkness, 0.016),
         nose_height=_normal(rng, 0.27 - 0.03 * darkness, 0.03),
-        nose_bridge=_normal(rng, 0.11, 0.025),
+        nose_bridge=_normal(rng, 0.095, 0.022),
         nose_tip_width=_normal(rng, 0.10, 0.012),
         mouth_half_width=_normal(rng, 0.345, 0.024) * (1 + 0.16 * max(smile, 0)),
         lip_up=_normal(rng, 0.075 + 0.015 * darkness, 0.017) * (1 - 0.2 * max(smile, 0)),
@@ -196,8 +199,11 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
         brow_colour=(hair * 0.75 if hair.mean() < 0.3 else hair * 0.45).astype(np.float32),
         hair_style=style,
         hair_volume=float(rng.uniform(0.7, 1.5)),
-        hairline=_normal(rng, -0.86, 0.06),
+        hairline=_normal(rng, -0.80, 0.06),
         hair_part=float(rng.uniform(-0.6, 0.6)),
+        hair_frame=float(rng.random()),
+        collar=float(rng.uniform(1.95, 2.3)),
+        collar_dip=float(rng.choice([0.1, 0.2, 0.6], p=[0.4, 0.4, 0.2])),
         glasses=float(rng.random() < 0.15) * float(rng.uniform(0.2, 1)),
         yaw=float(np.deg2rad(np.clip(yaw, -35, 35))),
         pitch=float(np.deg2rad(np.clip(rng.normal(0, 6), -15, 15))),

@@ -41,12 +41,12 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 def background(rng: np.random.Generator, size: int) -> np.ndarray:
     """A blurred backdrop (3, size, size), linear light: plain, graded, or cluttered."""
-    base = rng.uniform(0.02, 0.75)**1.3 * np.exp(rng.normal(0, 0.25, 3))
+    base = rng.uniform(0.08, 0.8)**2 * np.exp(rng.normal(0, 0.14, 3))
     kind = rng.random()
-    cells = 3 if kind < 0.45 else int(rng.integers(4, 12))
-    spread = rng.uniform(0.05, 0.25) if kind < 0.45 else rng.uniform(0.3, 0.9)
+    cells = 3 if kind < 0.45 else int(rng.integers(4, 9))
+    spread = rng.uniform(0.05, 0.25) if kind < 0.45 else rng.uniform(0.3, 0.8)
     grey = rng.normal(0, spread, (cells, cells, 1))
-    hue = rng.normal(0, 0.35 * spread, (cells, cells, 3))
+    hue = rng.normal(0, 0.2 * spread, (cells, cells, 3))
     coarse = (base * np.exp(grey + hue)).astype(np.float32)
     image = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC if kind < 0.8 else cv2.INTER_LINEAR)
     image = np.ascontiguousarray(image.transpose(2, 0, 1))
@@ -58,7 +58,7 @@ def background(rng: np.random.Generator, size: int) -> np.ndarray:
             band = np.clip((width - across) / soft, 0, 1)[None]
             if rng.random() < 0.3:
                 band = band.T
-            blend(image, 0.7 * band, (base * np.exp(rng.normal(0, 0.8, 3))).astype(np.float32))
+            blend(image, 0.7 * band, (base * np.exp(rng.normal(0, 0.5) + rng.normal(0, 0.15, 3))).astype(np.float32))
     return np.clip(image, 0.004, 1.2)
 
 
@@ -68,7 +68,7 @@ def paint_clothes(image: np.ndarray, rng: np.random.Generator, camera: Camera) -
     neck = camera.project(np.array([0, 2.15, -0.1], np.float32))
     x = (np.arange(size, dtype=np.float32)[None] - neck[0]) / camera.scale
     y = (np.arange(size, dtype=np.float32)[:, None] - neck[1]) / camera.scale
-    colour = (rng.uniform(0.02, 0.8)**1.5 * np.exp(rng.normal(0, 0.4, 3))).astype(np.float32)
+    colour = (rng.uniform(0.1, 0.8)**2 * np.exp(rng.normal(0, 0.3, 3))).astype(np.float32)
     slope = np.abs(x)
     edge = -0.32 + 0.30 * np.clip(slope - 0.5, 0, None) + 0.10 * np.clip(slope - 1.0, 0, None)**2
     start_row, start_col = (int(v) for v in rng.integers(0, SIDE - size if size < SIDE else 1, 2))
