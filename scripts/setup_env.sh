@@ -60,9 +60,9 @@ say "installing dic_plugin${extra:+ and what its tests need}"
 pip_install --no-build-isolation -e ".${extra:+[$extra]}"
 
 # opencv-python needs the system's libGL, which servers and containers often lack; the headless build does not.
-if ! reason=$("$python" -c 'import cv2' 2>&1) && [[ $reason == *"shared object file"* ]]; then
+if ! reason=$("$python" -c 'import cv2' 2>&1) && [[ $reason == *.so* ]]; then
     say "opencv-python cannot be loaded (${reason##*ImportError: }); taking opencv-python-headless"
-    "$python" -m pip uninstall --quiet --yes opencv-python opencv-python-headless
+    "$python" -m pip uninstall --quiet --yes opencv-python opencv-python-headless 2>/dev/null
     pip_install opencv-python-headless
 fi
 "$python" -c 'import dic_plugin' || die "what was installed cannot be imported; remove $venv and run this again."
