@@ -35,8 +35,8 @@ def test_paper_network_has_the_published_tensors():
 
 @pytest.fixture
 def two_threads():
-    """The reference was measured so. Its gradients hang on the order of float32 sums: in `paper` and `small`, one thread
-    instead of two moves some of the published gradient norms by up to 17 %, with two ours agree to 2e-5."""
+    """As the reference was measured. Its gradients hang on the order of float32 sums: with one thread instead of two
+    some gradient norms of `paper` move by up to 17 %; with two they agree to 2e-5."""
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

@@ -59,7 +59,7 @@ def nrmse(landmarks: np.ndarray, gt_landmarks: np.ndarray, norm: str = 'inter_oc
         landmarks: found, ``...,K,2``, (x, y) in pixels.
         gt_landmarks: true, of the same shape.
         norm: the length, of the true landmarks: ``inter_ocular`` (between the centres of the eyes; 68, 194 and 5
-            points), ``outer_eye`` (between the outer corners, 36 and 45 of 68 points), ``face_width`` (from the leftmost
+            points), ``outer_eye`` (between the outer corners, 36 and 45 of 68), ``face_width`` (from the leftmost
             to the rightmost point; the paper's first normaliser), or, as in the published evaluation,
             ``published_inter_ocular`` and ``published_outer_eye``.
 
@@ -72,8 +72,7 @@ def nrmse(landmarks: np.ndarray, gt_landmarks: np.ndarray, norm: str = 'inter_oc
     landmarks, gt_landmarks = np.asarray(landmarks, np.float64), np.asarray(gt_landmarks, np.float64)
     if landmarks.shape != gt_landmarks.shape or landmarks.shape[-1:] != (2, ):
         raise ValueError(
-            f'landmarks {landmarks.shape} and gt_landmarks {gt_landmarks.shape}: expected one shape '
-                         '...,K,2.')
+            f'landmarks are {landmarks.shape}, gt_landmarks {gt_landmarks.shape}; expected one shape ...,K,2.')
     if norm not in NORMS:
         raise ValueError(f'norm {norm!r} is unknown; there are {", ".join(NORMS)}.')
     length = NORMS[norm](gt_landmarks)
