@@ -125,7 +125,7 @@ def test_index_as_in_a_list(drawn):
     (dict(seed=-1), 'seed is -1; expected a whole number of at least 0'),
     (dict(seed='a'), "seed is 'a'"),
     (dict(gt_size=100), 'gt_size is 100; expected a multiple of the scale, 8'),
-    (dict(gt_size=-8), 'gt_size is -8; expected a positive whole number'),
+    (dict(gt_size=-8), 'gt_size is -8; expected a whole number of at least 1'),
 ])
 def test_wrong_option_is_named(change, message):
     with pytest.raises(ValueError, match=message):

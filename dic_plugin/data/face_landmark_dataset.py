@@ -51,7 +51,7 @@ class FaceLandmarkDataset(data.Dataset):
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         super().__init__()
-        where = describe(dict(opt, type='FaceLandmarkDataset'))
+        where = describe(opt)
         check_keys(opt, OPTIONS, where)
         if not opt.get('dataroot_gt'):
             raise OptionError(f'{where}:dataroot_gt is missing; expected a folder of face crops or an LMDB.')

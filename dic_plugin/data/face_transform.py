@@ -11,7 +11,7 @@ from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.geometry import aspect_crop_box, crop_resize, flip_horizontal, rotate_quarter_turns
 from dic_plugin.utils.option_check import OptionError
 
-__all__ = ['BASICSR_KEYS', 'FaceTransform', 'describe']
+__all__ = ['BASICSR_KEYS', 'FaceTransform', 'describe', 'whole_number']
 
 # what BasicSR itself puts into or reads from the options of a dataset
 BASICSR_KEYS = ('name', 'type', 'phase', 'scale', 'dataroot_gt', 'dataroot_lq', 'io_backend', 'num_worker_per_gpu',
@@ -40,8 +40,8 @@ class FaceTransform:
 
     def __init__(self, opt: Mapping, permutation: Optional[np.ndarray] = None) -> None:
         self.permutation = permutation
-        self.scale = _positive_int(opt, 'scale')
-        self.gt_size = None if opt.get('gt_size') is None else _positive_int(opt, 'gt_size')
+        self.scale = whole_number(opt, 'scale')
+        self.gt_size = None if opt.get('gt_size') is None else whole_number(opt, 'gt_size')
         if self.gt_size is not None and self.gt_size % self.scale:
             raise OptionError(
                 f'{describe(opt)}:gt_size is {self.gt_size}; expected a multiple of the scale, {self.scale}.')
@@ -101,11 +101,12 @@ class FaceTransform:
         return tensor
 
 
-def _positive_int(opt: Mapping, key: str) -> int:
-    value = opt.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def whole_number(opt: Mapping, key: str, smallest: int = 1, default: Optional[int] = None) -> int:
+    """The value of an option, which must be a whole number of at least ``smallest``."""
+    value = opt.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
         hint = ' (BasicSR copies it from the top of the option file)' if key == 'scale' else ''
-        raise OptionError(f'{describe(opt)}:{key} is {value!r}; expected a positive whole number{hint}.')
+        raise OptionError(f'{describe(opt)}:{key} is {value!r}; expected a whole number of at least {smallest}{hint}.')
     return value
 
 

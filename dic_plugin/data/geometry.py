@@ -82,8 +82,7 @@ def _crop_interval(size: int, length: float, first: int, last: int) -> Tuple[int
     """``length`` out of ``size`` pixels, about the middle of ``first``..``last``, which it holds if they are inside."""
     first, last = max(first, 0), min(last, size - 1)
     length = min(max(int(round(length)), last - first + 1, 1), size)
-    start = int(round((first + last + 1 - length) / 2))
-    start = min(max(start, last + 1 - length, 0), first, size - length)
+    start = min(max(int(round((first + last + 1 - length) / 2)), 0), size - length)
     return start, start + length
 
 

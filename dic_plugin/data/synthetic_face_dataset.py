@@ -5,11 +5,11 @@ import numpy as np
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils import data as data
 
-from dic_plugin.data.face_transform import BASICSR_KEYS, FaceTransform, describe
+from dic_plugin.data.face_transform import BASICSR_KEYS, FaceTransform, describe, whole_number
 from dic_plugin.data.shared_face_cache import SharedFaceCache
 from dic_plugin.data.synthetic import draw_face
 from dic_plugin.landmarks.layouts import flip_permutation
-from dic_plugin.utils.option_check import OptionError, check_keys
+from dic_plugin.utils.option_check import check_keys
 
 __all__ = ['SyntheticFaceDataset']
 
@@ -41,11 +41,10 @@ class SyntheticFaceDataset(data.Dataset):
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         super().__init__()
-        where = describe(dict(opt, type='SyntheticFaceDataset'))
-        check_keys(opt, OPTIONS, where)
+        check_keys(opt, OPTIONS, describe(opt))
         self.opt = opt
-        self.seed = _whole_number(opt, 'seed', 0, 0, where)
-        self.num_images = _whole_number(opt, 'num_images', None, 1, where)
+        self.seed = whole_number(opt, 'seed', smallest=0, default=0)
+        self.num_images = whole_number(opt, 'num_images')
         gt_size = opt.get('gt_size') or 128
         self.transform = FaceTransform(dict(opt, gt_size=gt_size), flip_permutation(NUM_KEYPOINTS))
         self.cache = SharedFaceCache(self.num_images, gt_size, NUM_KEYPOINTS) if opt.get('cache', True) else None
@@ -65,10 +64,3 @@ class SyntheticFaceDataset(data.Dataset):
             if self.cache:
                 self.cache.put(index, *face)
         return face
-
-
-def _whole_number(opt: Mapping[str, Any], key: str, default, smallest: int, where: str) -> int:
-    value = opt.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
-        raise OptionError(f'{where}:{key} is {value!r}; expected a whole number of at least {smallest}.')
-    return value
