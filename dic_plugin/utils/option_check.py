@@ -45,6 +45,7 @@ SCHEDULERS = {
     'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
     'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR,
 }
+METRIC_INPUTS = ('img', 'img2', 'landmarks', 'gt_landmarks')  # what models hand to every metric
 IO_BACKENDS = ('disk', 'memcached', 'lmdb')
 NEAR_MISS = 0.85  # likeness above which an unknown key of somebody else's class is taken for a misspelling
 
@@ -182,7 +183,7 @@ def _visit(node: Mapping, path: Tuple[str, ...], strict: bool) -> None:
         if key.startswith('network_'):
             _check_built(ARCH_REGISTRY, value, where)
         elif path[-1:] == ('metrics', ):
-            _check_built(METRIC_REGISTRY, value, where, supplied=('img', 'img2'), extra=('better', ))
+            _check_built(METRIC_REGISTRY, value, where, supplied=METRIC_INPUTS, extra=('better', ))
         elif here[0] == 'train' and key.endswith('_opt') and (strict or 'type' in value):
             _check_built(LOSS_REGISTRY, value, where)
         elif here[0] == 'train' and key.startswith('optim_') and 'type' in value:
