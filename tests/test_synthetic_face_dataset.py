@@ -110,6 +110,26 @@ def test_basicsr_builds_dataset_and_loader(drawn):
     assert batch['lq_path'][0].startswith('synthetic_0_00000')
 
 
+def test_options_of_basicsr_are_accepted(drawn):
+    """Whatever its loops and loaders read, and what its option files commonly hold."""
+    SyntheticFaceDataset(
+        options(
+            dataroot_gt=None,
+            dataroot_lq=None,
+            io_backend={'type': 'disk'},
+            num_worker_per_gpu=0,
+            batch_size_per_gpu=1,
+            dataset_enlarge_ratio=1,
+            prefetch_mode=None,
+            num_prefetch_queue=1,
+            pin_memory=False,
+            persistent_workers=False,
+            use_shuffle=True,
+            mean=None,
+            std=None,
+            filename_tmpl='{}'))
+
+
 def test_index_as_in_a_list(drawn):
     dataset = SyntheticFaceDataset(options())
     assert dataset[-1]['gt_path'] == 'synthetic_0_000003.png'

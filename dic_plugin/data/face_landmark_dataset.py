@@ -8,14 +8,11 @@ from torch.utils import data as data
 
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.face_files import FaceFiles
-from dic_plugin.data.face_transform import BASICSR_KEYS, FaceTransform, describe
+from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe
 from dic_plugin.landmarks.layouts import ORDERS, flip_permutation
-from dic_plugin.utils.option_check import OptionError, check_keys
+from dic_plugin.utils.option_check import DATASET_KEYS, OptionError, check_keys
 
 __all__ = ['FaceLandmarkDataset']
-
-OPTIONS = BASICSR_KEYS + ('meta_info_file', 'annotation_file', 'gt_size', 'use_hflip', 'use_rot', 'aspect_ratio_range',
-                          'num_keypoints')
 
 
 @DATASET_REGISTRY.register()
@@ -49,10 +46,12 @@ class FaceLandmarkDataset(data.Dataset):
             do not belong together; ``dataset[i]`` raises ValueError, KeyError or FileNotFoundError naming the image.
     """
 
+    option_keys = COMMON_KEYS + ('meta_info_file', 'annotation_file', 'use_rot', 'aspect_ratio_range', 'num_keypoints')
+
     def __init__(self, opt: Mapping[str, Any]) -> None:
         super().__init__()
         where = describe(opt)
-        check_keys(opt, OPTIONS, where)
+        check_keys(opt, DATASET_KEYS + self.option_keys, where)
         if not opt.get('dataroot_gt'):
             raise OptionError(f'{where}:dataroot_gt is missing; expected a folder of face crops or an LMDB.')
         self.opt = opt

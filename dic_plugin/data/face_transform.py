@@ -11,12 +11,10 @@ from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.geometry import aspect_crop_box, crop_resize, flip_horizontal, rotate_quarter_turns
 from dic_plugin.utils.option_check import OptionError
 
-__all__ = ['BASICSR_KEYS', 'FaceTransform', 'describe', 'whole_number']
+__all__ = ['COMMON_KEYS', 'FaceTransform', 'describe', 'whole_number']
 
-# what BasicSR itself puts into or reads from the options of a dataset
-BASICSR_KEYS = ('name', 'type', 'phase', 'scale', 'dataroot_gt', 'dataroot_lq', 'io_backend', 'num_worker_per_gpu',
-                'batch_size_per_gpu', 'dataset_enlarge_ratio', 'prefetch_mode', 'num_prefetch_queue', 'pin_memory',
-                'persistent_workers', 'use_shuffle', 'mean', 'std', 'filename_tmpl')
+# options that both face datasets accept, besides those of BasicSR's loops; not all are of use to both
+COMMON_KEYS = ('dataroot_gt', 'dataroot_lq', 'io_backend', 'filename_tmpl', 'gt_size', 'use_hflip', 'mean', 'std')
 
 
 def describe(opt: Mapping) -> str:

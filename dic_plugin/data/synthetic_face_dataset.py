@@ -5,16 +5,15 @@ import numpy as np
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils import data as data
 
-from dic_plugin.data.face_transform import BASICSR_KEYS, FaceTransform, describe, whole_number
+from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe, whole_number
 from dic_plugin.data.shared_face_cache import SharedFaceCache
 from dic_plugin.data.synthetic import draw_face
 from dic_plugin.landmarks.layouts import flip_permutation
-from dic_plugin.utils.option_check import check_keys
+from dic_plugin.utils.option_check import DATASET_KEYS, check_keys
 
 __all__ = ['SyntheticFaceDataset']
 
 NUM_KEYPOINTS = 68
-OPTIONS = BASICSR_KEYS + ('seed', 'num_images', 'gt_size', 'use_hflip', 'cache')
 
 
 @DATASET_REGISTRY.register()
@@ -39,9 +38,11 @@ class SyntheticFaceDataset(data.Dataset):
         OptionError: an option is misspelt, missing or impossible.
     """
 
+    option_keys = COMMON_KEYS + ('seed', 'num_images', 'cache')
+
     def __init__(self, opt: Mapping[str, Any]) -> None:
         super().__init__()
-        check_keys(opt, OPTIONS, describe(opt))
+        check_keys(opt, DATASET_KEYS + self.option_keys, describe(opt))
         self.opt = opt
         self.seed = whole_number(opt, 'seed', smallest=0, default=0)
         self.num_images = whole_number(opt, 'num_images')
