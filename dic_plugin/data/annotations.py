@@ -27,7 +27,7 @@ __all__ = ['FaceAnnotations']
 _OPTIONAL = ('image_size', 'source', 'crop_box')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FaceAnnotations:
     """The landmarks of N faces; the fields are those of the file (see the head of this module), ``order`` a str.
 
