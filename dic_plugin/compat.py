@@ -1,4 +1,5 @@
 """What BasicSR needs to run on today's libraries. Each shim says why it exists and when it can go."""
+import functools
 import importlib.util
 import sys
 import types
@@ -42,3 +43,19 @@ def underscore_local_rank(arguments: List[str]) -> List[str]:
     ``python -m torch.distributed.launch`` passes the second since torch 2.0, BasicSR's parser knows the first.
     """
     return [argument.replace('--local-rank', '--local_rank', 1) for argument in arguments]
+
+
+def spare_pretrained_files() -> None:
+    """Keep BasicSR from making a folder of ``path: pretrain_hourglass``. Called once, when BasicSR is imported."""
+    # Its make_exp_dirs makes a folder of every path option whose name it does not know. In an unmodified checkout the
+    # script (__main__) has taken the function from basicsr.utils before its YAML loader imports this package.
+    from basicsr.utils import make_exp_dirs as stock
+
+    @functools.wraps(stock)
+    def make_exp_dirs(opt):
+        folders = {key: value for key, value in opt['path'].items() if not key.startswith('pretrain_')}
+        stock({**opt, 'path': folders})
+
+    for name in ('basicsr.utils.misc', 'basicsr.utils', 'basicsr.train', 'basicsr.test', '__main__'):
+        if getattr(sys.modules.get(name), 'make_exp_dirs', None) is stock:
+            sys.modules[name].make_exp_dirs = make_exp_dirs
