@@ -56,21 +56,21 @@ def place_camera(p: FaceParams, surface: np.ndarray, size: int) -> Tuple[Camera,
     extent = float((high - low).max())
     camera.scale = p.fill * size / extent
     room = 0.5 * (size - 1 - camera.scale * (high - low)) - 0.035 * size
-    shift = np.array([p.shift_x, p.shift_y]) * np.clip(room, 0, 0.06 * size) - [0, 0.02 * size]
+    shift = np.array([p.shift_x, p.shift_y]) * np.clip(room, 0, 0.06 * size) + [0, 0.03 * size]
     camera.offset = ((size - 1) / 2 + shift - camera.scale * (low + high) / 2).astype(np.float32)
     return camera, (points * camera.scale + camera.offset).astype(np.float32)
 
 
 @dataclass
 class Hit:
-    """Per pixel: the surface point in the head's frame, its grid cell, camera depth, and coverage 0..1."""
+    """Per pixel: the surface point in the head's frame, its grid cell, camera depth, and pixels beyond the outline."""
     x: np.ndarray
     y: np.ndarray
     z: np.ndarray
     col: np.ndarray
     row: np.ndarray
     depth: np.ndarray
-    cover: np.ndarray
+    outline: np.ndarray
 
 
 def rays(camera: Camera, size: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -161,4 +161,4 @@ def trace(surface: np.ndarray, camera: Camera) -> Hit:
     steep_y = cv2.Sobel(outline, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
     steep = np.sqrt(steep_x * steep_x + steep_y * steep_y) + 0.1 * camera.pixel
     depth, _, x, y, z, col, row = state
-    return Hit(x, y, z, col, row, depth, np.clip(0.5 - outline / steep, 0, 1))
+    return Hit(x, y, z, col, row, depth, outline / steep)

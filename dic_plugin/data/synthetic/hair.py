@@ -4,7 +4,7 @@ from typing import List, Tuple
 import cv2
 import numpy as np
 
-from .noise import SIDE, lookup, strand_texture
+from .noise import SIDE, cloud_texture, grain_texture, lookup, strand_texture
 from .params import FaceParams
 from .shape import NUM_U, NUM_Y, grid, smoothstep, span
 
@@ -43,8 +43,8 @@ def _front(p: FaceParams) -> Tuple[np.ndarray, np.ndarray]:
     return theta, natural
 
 
-def hair_layer(p: FaceParams) -> Tuple[np.ndarray, np.ndarray]:
-    """Thickness to add to the skin's radius, and cover 0..1, both (NUM_Y, NUM_U) float32."""
+def hair_layer(p: FaceParams, skin: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Thickness to add to the radius of the surface `skin`, and cover 0..1, both (NUM_Y, NUM_U) float32."""
     g = grid()
     if p.hair_style == 'bald':
         zero = np.zeros((NUM_Y, NUM_U), np.float32)
@@ -64,23 +64,25 @@ def hair_layer(p: FaceParams) -> Tuple[np.ndarray, np.ndarray]:
     reach = 0.10 + 0.25 * upright * smoothstep(1.2, 0.7, across)
     body = np.sqrt(np.clip(above / reach[None], 0, 1)) * thick
     if p.hair_style in ('long', 'long_fringe', 'bob'):
-        # hair falls straight past jaw and neck instead of following them in
-        rows = span(g.y, 0.0, 9)
-        beside = smoothstep(1.0, 1.4, across)[None] * np.clip(above[rows] / 0.2, 0, 1)
+        # hair falls straight past ears, jaw and neck instead of following them
+        rows = span(g.y, -0.5, 9)
         lower = g.y[rows, None]
-        body[rows] += beside * (0.05 * smoothstep(0.0, 1.2, lower) + 0.30 * smoothstep(0.7, 1.5, lower))
+        fall = 1.02 + 0.08 * p.hair_volume + 0.12 * smoothstep(0.3, 1.8, lower) - skin[rows]
+        beside = smoothstep(0.9, 1.35, across)[None] * np.clip(above[rows] / 0.15, 0, 1)
+        body[rows] = np.maximum(body[rows], beside * smoothstep(-0.5, 0.1, lower) * fall)
     if p.hair_style == 'curly':
         bumps = cv2.resize(strand_texture()[:32, 32:64], (NUM_U, NUM_Y), interpolation=cv2.INTER_CUBIC)
         body *= 1 + 0.16 * bumps
     # rounded, so that rays that graze its edge meet no cliff
     body = cv2.GaussianBlur(body.astype(np.float32), (0, 0), 1.8, sigmaY=1.2, borderType=cv2.BORDER_REPLICATE)
-    return body, smoothstep(0.12 * thick, 0.4 * thick, body)
+    return body, smoothstep(0.02 * thick, 0.5 * thick, body)
 
 
 def strands(p: FaceParams, col: np.ndarray, row: np.ndarray) -> np.ndarray:
     """Noise of the hair's strands at the grid cells (col, row), about unit variance."""
+    if p.hair_style == 'curly':
+        curls = lookup(grain_texture(), 1.3 * col + 100 * p.hair_part, 1.3 * row)
+        return 0.7 * curls + 0.7 * lookup(cloud_texture(), 4.0 * col, 4.0 * row + 100 * p.hair_part)
     wave = 4 * np.sin(row * 0.11 + 20 * p.hair_part)
-    if p.hair_style in ('curly', ):
-        wave = 7 * np.sin(row * 0.5 + 20 * p.hair_part) + 5 * np.sin(row * 0.23 + col * 0.3)
     lean = (col - NUM_U / 2) * (0.9 - 0.004 * row)
     return lookup(strand_texture(), 2.6 * lean + wave + 100 * p.hair_part, 0.8 * row)

@@ -26,8 +26,8 @@ def skin_surface(p: FaceParams) -> np.ndarray:
     top = -1.62
     cap = np.sqrt(np.clip(1 - np.square(np.clip(-0.35 - g.y, 0, None) / (-0.35 - top)), 0.0025, 1))
     jaw = p.jaw_width
-    half_width = cap * soft_curve(g.y, [(-1.6, 1.02), (-0.5, 0.985), (0.0, 1.0), (0.45, 0.995), (0.85, 0.935 * jaw),
-                                        (1.2, 0.87 * jaw), (1.55, 0.79 * jaw), (2.9, 0.75 * jaw)])
+    half_width = cap * soft_curve(g.y, [(-1.6, 1.02), (-0.5, 0.985), (0.0, 1.0), (0.4, 0.99), (0.75, 0.93 * jaw),
+                                        (1.05, 0.86 * jaw), (1.3, 0.79 * jaw), (1.6, 0.72 * jaw), (2.9, 0.7 * jaw)])
     depth = cap * soft_curve(g.y, [(-1.6, 1.12), (-1.0, 1.19), (-0.5, 1.24), (-0.25, 1.25), (0.0, 1.19), (0.4, 1.19),
                                    (p.y_nose + 0.14, 1.215), (p.y_mouth, 1.225), (p.y_mouth + 0.27, 1.18),
                                    (p.y_chin - 0.2, 1.2), (p.y_chin, 1.17), (2.9, 1.0)], 2)
@@ -41,8 +41,8 @@ def skin_surface(p: FaceParams) -> np.ndarray:
     below = g.y[rows, None] - edge[None]
     head[rows] *= 1 - 0.07 * smoothstep(-0.35, 0.08, below)
     neck = _ellipse_radius(
-        np.full(NUM_Y, 0.58 + 0.06 * p.masculine, np.float32),
-        soft_curve(g.y, [(1.0, 0.45), (1.6, 0.42), (2.9, 0.66)]))[rows]
+        np.full(NUM_Y, 0.58 + 0.06 * p.masculine, np.float32), soft_curve(g.y, [(1.0, 0.45), (1.6, 0.42),
+                                                                                (2.9, 0.66)]))[rows]
     head[rows] += (neck - head[rows]) * smoothstep(-0.05, 0.17, below)
     _add_ears(head, p)
     return head

@@ -47,14 +47,14 @@ def inner_landmarks(p: FaceParams) -> np.ndarray:
     """Front view (x, y) of the points 17 to 67, (51, 2)."""
     points = np.zeros((51, 2))
     x, y = brow_curve(p, np.array([1.0, 0.76, 0.5, 0.24, 0.0]))
-    y = y - 0.35 * p.brow_thickness
+    y = y - 0.35 * p.brow_thickness - np.array([0, 0.03, 0.03, 0.025, 0])
     points[0:5] = np.stack([-x, y], 1)
     points[5:10] = np.stack([x, y], 1)[::-1]
     tip = p.y_nose
     points[10:14, 1] = 0.0, 0.19, 0.39, tip
     points[14:19] = [(-p.nose_width * 0.80, tip + 0.10), (-p.nose_width * 0.42, tip + 0.13), (0, tip + 0.145),
                      (p.nose_width * 0.42, tip + 0.13), (p.nose_width * 0.80, tip + 0.10)]
-    e = np.array([1, 0.38, -0.38, -1, -0.38, 0.38])
+    e = np.array([0.95, 0.36, -0.38, -0.98, -0.38, 0.36])
     eye_y = np.where(np.arange(6) < 3, upper_lid(p, e), lower_lid(p, e)) - p.eye_slant * e * p.eye_half_width
     eye_x = p.eye_x + p.eye_half_width * e
     points[19:25] = np.stack([-eye_x, eye_y], 1)
@@ -76,9 +76,9 @@ def jaw_paths(p: FaceParams, surface: np.ndarray) -> np.ndarray:
     through the curve's outermost point.
     """
     angle = np.array([1.42, 1.40, 1.36, 1.28, 1.06, 0.80, 0.53, 0.27])
-    height = np.array([0.05, 0.30, 0.55, 0.80, 0, 0, 0, 0])
-    height[4:] = jaw_line(p, angle[4:]) - 0.03
-    height[1:4] = 0.05 + (height[4] - 0.05) * np.array([0.25, 0.5, 0.75])
+    height = np.full(8, -0.03)
+    height[4:] = jaw_line(p, angle[4:]) - np.array([0.10, 0.06, 0.03, 0.0])
+    height[1:4] += (height[4] - height[0]) * np.array([0.25, 0.5, 0.75])
     t = np.linspace(1, 0.12, 24)
     theta = np.concatenate([-angle, [0], angle[::-1]])[:, None] * t[None]
     y = np.concatenate([height, [p.y_chin - 0.02], height[::-1]])[:, None] + np.zeros_like(t)[None]

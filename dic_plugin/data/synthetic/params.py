@@ -11,8 +11,8 @@ import numpy as np
 Colour = Tuple[float, float, float]
 
 # linear-light RGB albedo from fair to dark
-SKIN_TONES = np.array([(0.66, 0.47, 0.38), (0.60, 0.40, 0.30), (0.54, 0.34, 0.24), (0.45, 0.27, 0.18),
-                       (0.34, 0.195, 0.125), (0.22, 0.12, 0.075), (0.13, 0.07, 0.045)])
+SKIN_TONES = np.array([(0.64, 0.43, 0.33), (0.58, 0.37, 0.265), (0.52, 0.31, 0.205), (0.43, 0.245, 0.15),
+                       (0.32, 0.175, 0.105), (0.21, 0.11, 0.066), (0.125, 0.066, 0.042)])
 HAIR_COLOURS = np.array([(0.018, 0.015, 0.014), (0.035, 0.023, 0.017), (0.075, 0.042, 0.025), (0.13, 0.073, 0.040),
                          (0.26, 0.165, 0.085), (0.48, 0.345, 0.19), (0.24, 0.085, 0.035), (0.36, 0.35, 0.34),
                          (0.62, 0.60, 0.58)])
@@ -160,8 +160,8 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
         y_mouth=y_mouth,
         y_chin=y_chin,
         ear=_normal(rng, 0.12, 0.03),
-        eye_x=_normal(rng, 0.445, 0.018),
-        eye_half_width=_normal(rng, 0.208, 0.01),
+        eye_x=_normal(rng, 0.438, 0.018),
+        eye_half_width=_normal(rng, 0.2, 0.01),
         eye_up=_normal(rng, 0.080, 0.008) * open_eye,
         eye_low=_normal(rng, 0.052, 0.006) * (0.35 + 0.65 * open_eye) * (1 - 0.15 * max(smile, 0)),
         eye_slant=_normal(rng, 0.05, 0.05),
@@ -209,7 +209,7 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
         pitch=float(np.deg2rad(np.clip(rng.normal(0, 6), -15, 15))),
         roll=float(np.deg2rad(np.clip(rng.normal(0, 6), -16, 16))),
         distance=float(rng.uniform(7, 16)),
-        fill=float(rng.uniform(0.60, 0.75)),
+        fill=float(rng.uniform(0.60, 0.74)),
         shift_x=float(rng.uniform(-1, 1)),
         shift_y=float(rng.uniform(-1, 1)),
     )

@@ -29,27 +29,28 @@ def sample_light(rng: np.random.Generator) -> Light:
     direction = np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)])
     half = direction + [0, 0, 1]
     half /= np.linalg.norm(half)
-    warmth = rng.normal(0, 0.10)
+    warmth = rng.normal(0.03, 0.07)
     tint = np.array([1 + warmth, 1.0, 1 - 1.3 * warmth])
     fill_tint = np.array([1 - 0.5 * warmth, 1.0, 1 + 0.6 * warmth]) * (1 + rng.normal(0, 0.03, 3))
     key = (0.35 + 0.75 * hard) * tint
     sky = (0.75 - 0.45 * hard) * fill_tint
     ground = sky * rng.uniform(0.45, 0.85)
-    exposure = float(np.exp(np.clip(rng.normal(0.12, 0.25), -0.55, 0.5)))
+    exposure = float(np.exp(np.clip(rng.normal(0.08, 0.25), -0.55, 0.5)))
     return Light(*(a.astype(np.float32) for a in (direction, half, key, sky, ground)), exposure)
 
 
 def background(rng: np.random.Generator, size: int) -> np.ndarray:
     """A blurred backdrop (3, size, size), linear light: plain, graded, or cluttered."""
-    base = rng.uniform(0.08, 0.8)**2 * np.exp(rng.normal(0, 0.14, 3))
+    warmth = np.array([0.2, 0.02, -0.22])
+    base = rng.uniform(0.08, 0.8)**2 * np.exp(rng.normal() * warmth + rng.normal(0, 0.05, 3))
     kind = rng.random()
     cells = 3 if kind < 0.45 else int(rng.integers(4, 9))
     spread = rng.uniform(0.05, 0.25) if kind < 0.45 else rng.uniform(0.3, 0.8)
     grey = rng.normal(0, spread, (cells, cells, 1))
-    hue = rng.normal(0, 0.2 * spread, (cells, cells, 3))
-    coarse = (base * np.exp(grey + hue)).astype(np.float32)
+    hue = spread * (rng.normal(0, 0.7, (cells, cells, 1)) * warmth + rng.normal(0, 0.08, (cells, cells, 3)))
+    coarse = (np.log(base) + grey + hue).astype(np.float32)
     image = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC if kind < 0.8 else cv2.INTER_LINEAR)
-    image = np.ascontiguousarray(image.transpose(2, 0, 1))
+    image = np.exp(image.transpose(2, 0, 1).copy())
     if kind > 0.6:
         for _ in range(int(rng.integers(1, 4))):
             left, width = rng.uniform(0, size), rng.uniform(0.03, 0.35) * size

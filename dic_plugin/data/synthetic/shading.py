@@ -19,26 +19,26 @@ def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Ca
     """The lit head with hair and neck as linear RGB (3, H, W), and its cover 0..1 (H, W)."""
     slope_t, slope_y, openness, hair = _fetch(_relief_maps(surface, hair_cover), hit)
     flush, dark, bearded = _fetch(_tint_maps(p), hit)
-    lock = strands(p, hit.col, hit.row)
+    inverse = 1 / (np.sqrt(hit.x * hit.x + hit.z * hit.z) + 1e-4)
+    sin, cos = hit.x * inverse, hit.z * inverse
+    to_light, to_half, to_top, to_eye = np.stack([light.direction, light.half, (0, -1, 0), (0, 0, 1)]) @ camera.turn
+    # strands seen at a grazing angle are finer than pixels: fade them out
+    lock = strands(p, hit.col, hit.row) * np.clip(1.7 * (sin * to_eye[0] + cos * to_eye[2]), 0.1, 1)
     if p.hair_style != 'bald':
-        hair = smoothstep(0.2, 0.8, hair + 0.12 * lock)
+        hair = smoothstep(0.15, 0.85, hair + (0.05 + 1.2 * hair * (1 - hair)) * 0.4 * lock)
     albedo = _skin_albedo(rng, p, hit, flush, dark, bearded)
     gloss = np.zeros_like(hit.x)
     _paint(albedo, gloss, p, camera, hit, landmarks, light)
 
-    # normals, in camera axes
-    inverse = 1 / (np.sqrt(hit.x * hit.x + hit.z * hit.z) + 1e-4)
-    sin, cos = hit.x * inverse, hit.z * inverse
+    # normals
     turn = slope_t * inverse
     if p.hair_style != 'bald':
         turn += 0.22 * hair * lock
     normal = np.stack([sin - turn * cos, -slope_y, cos + turn * sin])
     normal *= 1 / np.sqrt(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2])
-    to_light, to_half, to_top, to_eye = (np.stack([light.direction, light.half, (0, -1, 0), (0, 0, 1)])
-                                         @ camera.turn).astype(np.float32)
-    facing, shine, up, toward = (n[0] * normal[0] + n[1] * normal[1] + n[2] * normal[2]
-                                 for n in (to_light, to_half, to_top, to_eye))
-    depth = np.where(hit.cover > 0.05, hit.depth, np.float32(-0.9))
+    facing, shine, up, toward = (
+        n[0] * normal[0] + n[1] * normal[1] + n[2] * normal[2] for n in (to_light, to_half, to_top, to_eye))
+    depth = np.where(hit.outline < 0.5, hit.depth, np.float32(-0.9))
     sun = _shadow(depth, light.direction, camera)
 
     # skin: the edge of shadow is soft and reddish, as light spreads under the skin
@@ -68,7 +68,7 @@ def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Ca
         features.blend(out, hair, strand)
     dip = p.collar_dip * np.square(np.clip(1.25 - 2.2 * np.abs(hit.x), 0, 1))
     collar = smoothstep(0.03, -0.03, hit.y - dip - p.collar)
-    return out, hit.cover * np.maximum(collar, hair)
+    return out, np.clip(0.5 - hit.outline - 0.45 * hair * lock, 0, 1) * np.maximum(collar, hair)
 
 
 def _fetch(maps: np.ndarray, hit: Hit) -> np.ndarray:
@@ -129,7 +129,7 @@ def _skin_albedo(rng: np.random.Generator, p: FaceParams, hit: Hit, flush: np.nd
         albedo *= 1 - 0.5 * p.freckles * spots * planes(np.array([0.6, 1, 1.2], np.float32))
     if p.beard > 0:
         stubble = bearded * (p.beard if p.beard > 0.5 else 0.8 * p.beard)
-        bristle = 1 + 0.25 * lookup(grain_texture(), hit.col * 3.1 + offset[1], hit.row * 1.2 + offset[3])
+        bristle = 1 + 0.2 * lookup(grain_texture(), hit.col * 2.2 + offset[1], hit.row * 1.0 + offset[3])
         features.blend(albedo, np.clip(stubble * bristle, 0, 0.96), planes(p.hair) * (1.1 * bristle))
     return albedo
 
