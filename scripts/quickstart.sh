@@ -56,6 +56,6 @@ say "testing"
 
 log=$(ls -t "results/$test_name"/test_*.log | head -n 1)
 say "measured (whole log: $PWD/$log):"
-# BasicSR logs the measures of a data set as one message: "Validation NAME" and an indented line for each.
-awk '/INFO: Validation /{found = 1; sub(/.*INFO: /, "")} found && /^[0-9-]+ .* INFO: /{found = 0} found && NF' "$log"
+# The model logs its table as one message: "By step:" and indented lines.
+awk '/INFO: /{found = 0} found && NF; /INFO: By step:/{found = 1}' "$log"
 say "pictures: $PWD/results/$test_name/visualization"

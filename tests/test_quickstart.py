@@ -1,0 +1,43 @@
+"""The README's first command, in its minute-long form."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dic_plugin
+
+ROOT = Path(dic_plugin.__file__).resolve().parent.parent
+pytestmark = pytest.mark.skipif(
+    not Path(sys.prefix, '.dic_plugintests').is_file(),
+    reason='this environment was not made by scripts/setup_env.sh, so quickstart.sh would install into it')
+
+
+def quickstart(root, *arguments, code=0):
+    env = dict(os.environ, DIC_VENV=sys.prefix, DIC_ROOT=str(root), OMP_NUM_THREADS='1')
+    command = ['bash', str(ROOT / 'scripts/quickstart.sh'), *arguments]
+    done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+    assert done.returncode == code, (done.stdout + done.stderr)[-4000:]
+    return done.stdout
+
+
+def test_smoke_trains_tests_and_can_be_run_again(tmp_path):
+    said = quickstart(tmp_path, '--smoke')
+    models = next(tmp_path.glob('experiments/*_smoke/models'))
+    assert f'[quickstart] training in experiments/{models.parent.name}\n' in said
+    table = said[said.index('[quickstart] measured'):]
+    assert 'psnr' in table and 'bicubic' in table and 'step 1' in table
+    pictures = Path(said.rsplit('[quickstart] pictures: ', 1)[1].strip())
+    assert len(list(pictures.rglob('*.png'))) == 8  # for each of 4 faces, the result and the strip of all steps
+
+    (models / 'net_g_latest.pth').unlink()  # as if it had been stopped after the last checkpoint
+    assert f'[quickstart] resuming the training in experiments/{models.parent.name}\n' in quickstart(
+        tmp_path, '--smoke')
+    assert (models / 'net_g_latest.pth').is_file()
+    assert '[quickstart] already trained' in quickstart(tmp_path, '--smoke')
+
+
+def test_unknown_arguments_are_refused(tmp_path):
+    quickstart(tmp_path, '--smok', code=2)
+    assert not list(tmp_path.iterdir())
