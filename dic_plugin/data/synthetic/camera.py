@@ -83,13 +83,11 @@ def rays(camera: Camera, size: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _gap(surface: np.ndarray, start: np.ndarray, slope: np.ndarray, depth: np.ndarray) -> Tuple[np.ndarray, ...]:
-    """Distance from the axis minus the surface's radius at each ray's current depth, and the place: x, y, z, col, row."""
-    x = start[0] + depth * slope[0]
-    y = start[1] + depth * slope[1]
-    z = start[2] + depth * slope[2]
+    """Distance from the axis minus the surface's radius at each ray's depth, and the place: x, y, z, col, row."""
+    x, y, z = start + depth * slope
     rho = np.sqrt(x * x + z * z)
-    u = x / np.sqrt(2 * rho * (rho + z) + np.float32(1e-6))
-    col = (u + U_MAX) * np.float32(1 / STEP_U)
+    # u = x / sqrt(2 rho (rho + z)), in cells
+    col = x / np.sqrt(rho * (rho + z) * np.float32(2 * STEP_U**2) + np.float32(1e-9)) + np.float32(U_MAX / STEP_U)
     row = (y - Y_MIN) * np.float32(1 / STEP_Y)
     gap = rho - cv2.remap(surface, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return gap, x, y, z, col, row
@@ -103,22 +101,25 @@ def _march(surface: np.ndarray, start: np.ndarray, slope: np.ndarray) -> Tuple[n
     across = np.square((start[0] - PIVOT[0]) / (slope[0] * slope[0] + slope[2] * slope[2]))
     depth = np.maximum(NEAREST - 0.7 * np.minimum(across, 2), 0)
     front, behind = depth.copy(), depth.copy()
-    inside = np.zeros(depth.shape, bool)
+    outside = np.ones(depth.shape, bool)
     least = np.full(depth.shape, 9, np.float32)
-    for _ in range(19):
+    for _ in range(18):
         gap = _gap(surface, start, slope, depth)[0]
-        least = np.minimum(least, gap)
-        outside = ~inside
+        np.minimum(least, gap, out=least)
         np.copyto(behind, depth, where=outside)
-        inside |= gap < 0
-        np.copyto(front, depth, where=~inside)
-        depth = depth - np.clip(0.95 * gap, 0.07, 0.6)
+        outside &= gap > 0
+        np.copyto(front, depth, where=outside)
+        gap *= 0.95
+        np.maximum(gap, 0.07, out=gap)
+        np.minimum(gap, 0.6, out=gap)
+        depth = depth - gap
     for _ in range(4):
         middle = 0.5 * (front + behind)
-        outside = _gap(surface, start, slope, middle)[0] > 0
-        np.copyto(front, middle, where=outside)
-        np.copyto(behind, middle, where=~outside)
-    return np.where(inside, front, np.float32(FARTHEST)), least
+        before = _gap(surface, start, slope, middle)[0] > 0
+        np.copyto(front, middle, where=before)
+        np.copyto(behind, middle, where=~before)
+    front[outside] = FARTHEST
+    return front, least
 
 
 def _refine(surface: np.ndarray, start: np.ndarray, slope: np.ndarray, depth: np.ndarray,
@@ -138,8 +139,8 @@ def _refine(surface: np.ndarray, start: np.ndarray, slope: np.ndarray, depth: np
 def trace(surface: np.ndarray, camera: Camera) -> Hit:
     """Finds the first meeting of each pixel's ray with the surface: marched on a coarse raster, then refined.
 
-    Where a near part (nose, chin, hair) borders on a far one, the refinement tries the near depth first, then the middle
-    one, then the far one.
+    Where a near part (nose, chin, hair) borders on a far one, the refinement tries the near depth first, then the
+    middle one, then the far one.
     """
     wide = (camera.size, camera.size)
     coarse, least = _march(surface, *rays(camera, camera.size * 3 // 8))

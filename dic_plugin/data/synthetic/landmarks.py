@@ -69,17 +69,17 @@ def inner_landmarks(p: FaceParams) -> np.ndarray:
 
 
 def jaw_paths(p: FaceParams, surface: np.ndarray) -> np.ndarray:
-    """For the jaw's points 0 to 16 the 3-D curves on which the visible contour may lie, (17, 24, 3).
+    """For the jaw's points 0 to 16 the 3-D curves on which the visible contour may lie, (17, 20, 3).
 
-    The first point of each curve is the anatomical one, in front of the ear or on the edge of the jaw; the others lie at
-    the same height, further to the front. Where the head is turned so far that the first is hidden, the contour runs
+    The first point of each curve is the anatomical one, in front of the ear or on the edge of the jaw; the others lie
+    at the same height, further to the front. Where the head is turned so far that the first is hidden, the contour runs
     through the curve's outermost point.
     """
     angle = np.array([1.42, 1.40, 1.36, 1.28, 1.06, 0.80, 0.53, 0.27])
     height = np.full(8, -0.03)
     height[4:] = jaw_line(p, angle[4:]) - np.array([0.10, 0.06, 0.03, 0.0])
     height[1:4] += (height[4] - height[0]) * np.array([0.25, 0.5, 0.75])
-    t = np.linspace(1, 0.12, 24)
+    t = np.linspace(1, 0.12, 20)
     theta = np.concatenate([-angle, [0], angle[::-1]])[:, None] * t[None]
     y = np.concatenate([height, [p.y_chin - 0.02], height[::-1]])[:, None] + np.zeros_like(t)[None]
     radius = radius_at(surface, theta.ravel(), y.ravel()).reshape(theta.shape)

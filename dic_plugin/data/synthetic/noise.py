@@ -48,7 +48,7 @@ def _white_texture() -> np.ndarray:
 
 
 def sensor_noise(rng: np.random.Generator, size: int) -> np.ndarray:
-    """White noise (size, size) of unit variance: a random part of one fixed sheet, which is cheaper than fresh numbers."""
+    """White noise (size, size) of unit variance: a random part of one fixed sheet, cheaper than fresh numbers."""
     top, left = (int(v) for v in rng.integers(0, SIDE, 2))
     if size <= SIDE:
         return _white_texture()[top:top + size, left:left + size]

@@ -3,6 +3,7 @@
 Lengths are in units of half the width of an average face (about 70 mm); x to the image's right, y down, z towards the
 camera; the pupils lie at y = 0.
 """
+import math
 from dataclasses import dataclass
 from typing import Tuple
 
@@ -101,9 +102,13 @@ def _mix_colours(rng: np.random.Generator, palette: np.ndarray, position: float)
     return (colour * np.exp(rng.normal(0, 0.05, 3))).astype(np.float32)
 
 
+def _bounded(x: float, low: float, high: float) -> float:
+    return min(max(float(x), low), high)
+
+
 def _normal(rng: np.random.Generator, mean: float, std: float, limit: float = 2.0) -> float:
     """A normal number cut off at `limit` standard deviations, so that no face leaves the plausible."""
-    return mean + std * float(np.clip(rng.standard_normal(), -limit, limit))
+    return mean + std * _bounded(rng.standard_normal(), -limit, limit)
 
 
 def sample_face(rng: np.random.Generator) -> FaceParams:
@@ -115,7 +120,7 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
     darkness = 1 - float(skin.mean()) / 0.50
 
     # expression: half of the faces smile, some of them with teeth; few open the mouth otherwise
-    smile = float(np.clip(rng.normal(0.35, 0.4), -0.3, 1))
+    smile = _bounded(rng.normal(0.35, 0.4), -0.3, 1)
     opened = rng.random()
     mouth_gap = 0.0
     if opened < 0.35:
@@ -123,7 +128,7 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
     elif opened < 0.45:
         mouth_gap = 0.05 + 0.17 * float(rng.random())
     brow_raise = float(rng.normal(0, 0.5))
-    open_eye = float(np.clip(rng.normal(1, 0.13) + 0.08 * brow_raise - 0.12 * max(smile, 0), 0.55, 1.3))
+    open_eye = _bounded(rng.normal(1, 0.13) + 0.08 * brow_raise - 0.12 * max(smile, 0), 0.55, 1.3)
     if rng.random() < 0.02:
         open_eye = 0.12
 
@@ -205,9 +210,9 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
         collar=float(rng.uniform(1.95, 2.3)),
         collar_dip=float(rng.choice([0.1, 0.2, 0.6], p=[0.4, 0.4, 0.2])),
         glasses=float(rng.random() < 0.15) * float(rng.uniform(0.2, 1)),
-        yaw=float(np.deg2rad(np.clip(yaw, -35, 35))),
-        pitch=float(np.deg2rad(np.clip(rng.normal(0, 6), -15, 15))),
-        roll=float(np.deg2rad(np.clip(rng.normal(0, 6), -16, 16))),
+        yaw=math.radians(_bounded(yaw, -35, 35)),
+        pitch=math.radians(_bounded(rng.normal(0, 6), -15, 15)),
+        roll=math.radians(_bounded(rng.normal(0, 6), -16, 16)),
         distance=float(rng.uniform(7, 16)),
         fill=float(rng.uniform(0.60, 0.74)),
         shift_x=float(rng.uniform(-1, 1)),

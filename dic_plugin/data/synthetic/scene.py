@@ -67,15 +67,16 @@ def paint_clothes(image: np.ndarray, rng: np.random.Generator, camera: Camera) -
     """Shoulders in cloth below the neck, drawn in place behind the head."""
     size = camera.size
     neck = camera.project(np.array([0, 2.15, -0.1], np.float32))
+    top = min(max(int(neck[1] - 0.4 * camera.scale), 0), size - 1)
     x = (np.arange(size, dtype=np.float32)[None] - neck[0]) / camera.scale
-    y = (np.arange(size, dtype=np.float32)[:, None] - neck[1]) / camera.scale
+    y = (np.arange(top, size, dtype=np.float32)[:, None] - neck[1]) / camera.scale
     colour = (rng.uniform(0.1, 0.8)**2 * np.exp(rng.normal(0, 0.3, 3))).astype(np.float32)
     slope = np.abs(x)
     edge = -0.32 + 0.30 * np.clip(slope - 0.5, 0, None) + 0.10 * np.clip(slope - 1.0, 0, None)**2
     start_row, start_col = (int(v) for v in rng.integers(0, SIDE - size if size < SIDE else 1, 2))
-    folds = cv2.resize(cloud_texture()[start_row:start_row + 128, start_col:start_col + 128], (size, size))
+    folds = cv2.resize(cloud_texture()[start_row:start_row + 128, start_col:start_col + 128], (size, size))[top:]
     shade = np.clip(0.75 + 0.12 * folds - 0.12 * slope - 0.1 * y, 0.2, 1.2)
-    blend(image, ramp((y - edge) / (1.5 * camera.pixel)), planes(colour) * shade)
+    blend(image[:, top:], ramp((y - edge) / (1.5 * camera.pixel)), planes(colour) * shade)
 
 
 def paint_glasses(image: np.ndarray, rng: np.random.Generator, p: FaceParams, camera: Camera, start: np.ndarray,

@@ -11,17 +11,19 @@ from .hair import strands
 from .noise import SIDE, cloud_texture, grain_texture, lookup
 from .params import FaceParams
 from .scene import Light
-from .shape import STEP_U, STEP_Y, blobs, grid, smoothstep, span
+from .shape import STEP_U, STEP_Y, blobs, grid, smoothstep
+
+TINT_STEP = 2
 
 
 def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Camera, hit: Hit, surface: np.ndarray,
                hair_cover: np.ndarray, landmarks: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """The lit head with hair and neck as linear RGB (3, H, W), and its cover 0..1 (H, W)."""
     slope_t, slope_y, openness, hair = _fetch(_relief_maps(surface, hair_cover), hit)
-    flush, dark, bearded = _fetch(_tint_maps(p), hit)
+    flush, dark, bearded = _fetch(_tint_maps(p), hit, 1 / TINT_STEP)
     inverse = 1 / (np.sqrt(hit.x * hit.x + hit.z * hit.z) + 1e-4)
     sin, cos = hit.x * inverse, hit.z * inverse
-    to_light, to_half, to_top, to_eye = np.stack([light.direction, light.half, (0, -1, 0), (0, 0, 1)]) @ camera.turn
+    to_light, to_half, to_top, to_eye = np.float32([light.direction, light.half, (0, -1, 0), (0, 0, 1)]) @ camera.turn
     # strands seen at a grazing angle are finer than pixels: fade them out
     lock = strands(p, hit.col, hit.row) * np.clip(1.7 * (sin * to_eye[0] + cos * to_eye[2]), 0.1, 1)
     if p.hair_style != 'bald':
@@ -71,9 +73,10 @@ def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Ca
     return out, np.clip(0.5 - hit.outline - 0.45 * hair * lock, 0, 1) * np.maximum(collar, hair)
 
 
-def _fetch(maps: np.ndarray, hit: Hit) -> np.ndarray:
-    """Channels of a map on the grid (NUM_Y, NUM_U, C) at every pixel: (C, H, W)."""
-    seen = cv2.remap(maps, hit.col, hit.row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+def _fetch(maps: np.ndarray, hit: Hit, scale: float = 1.0) -> np.ndarray:
+    """Channels of a map (H, W, C) on the grid, or on every (1 / scale)-th cell of it, at every pixel: (C, H, W)."""
+    col, row = (hit.col, hit.row) if scale == 1 else (hit.col * scale, hit.row * scale)
+    seen = cv2.remap(maps, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return seen.transpose(2, 0, 1).copy()
 
 
@@ -89,11 +92,11 @@ def _relief_maps(surface: np.ndarray, hair: np.ndarray) -> np.ndarray:
 
 
 def _tint_maps(p: FaceParams) -> np.ndarray:
-    """Per grid cell: redness, darkness, beard: (NUM_Y, NUM_U, 3)."""
+    """At every TINT_STEP-th cell of the grid: redness, darkness, beard, (H, W, 3)."""
     red = blobs([(0.5, 0.55, 0.42, 0.22, 0.2), (0.55, 0, p.y_nose, 0.13, 0.12), (0.2, 0, p.y_chin - 0.12, 0.2, 0.12),
-                 (0.5, 1.1, 0.2, 0.12, 0.3)])
+                 (0.5, 1.1, 0.2, 0.12, 0.3)], TINT_STEP)
     dark = blobs([(0.28, p.eye_x, 0.02, 0.22, 0.1), (0.25, 0.24, 0.03, 0.06, 0.09),
-                  (0.10, 0, p.y_mouth + 0.22, 0.2, 0.06)])
+                  (0.10, 0, p.y_mouth + 0.22, 0.2, 0.06)], TINT_STEP)
     beard = _beard(p) if p.beard > 0 else np.zeros_like(red)
     return cv2.merge([red, dark, beard])
 
@@ -101,17 +104,15 @@ def _tint_maps(p: FaceParams) -> np.ndarray:
 def _beard(p: FaceParams) -> np.ndarray:
     """Density of the beard 0..1: moustache, chin, cheeks, by style."""
     style = 0 if p.beard < 0.5 else p.beard_style
-    total = blobs([(0.9, 0.1, p.y_mouth - 0.15, 0.12, 0.055), (0.8, 0.27, p.y_mouth - 0.11, 0.08, 0.07)])
+    across, down = np.abs(grid().x[::TINT_STEP]), grid().y[::TINT_STEP, None]
+    total = blobs([(0.9, 0.1, p.y_mouth - 0.15, 0.12, 0.055), (0.8, 0.27, p.y_mouth - 0.11, 0.08, 0.07)], TINT_STEP)
     if style < 3:
         total += blobs([(1.1, 0, p.y_chin - 0.12, 0.24, 0.14),
-                        (0.8, p.mouth_half_width + 0.05, p.y_mouth + 0.1, 0.08, 0.18)])
+                        (0.8, p.mouth_half_width + 0.05, p.y_mouth + 0.1, 0.08, 0.18)], TINT_STEP)
     if style in (0, 2):
-        g = grid()
-        rows = span(g.y, 0.2, 9)
-        across = np.abs(g.x)
         low = p.y_mouth - 0.12 + 0.10 * np.cos(3 * across) - 0.45 * np.clip(across - 0.6, 0, None)
-        total[rows] += smoothstep(-0.05, 0.2, g.y[rows, None] - low[None]) * smoothstep(1.1, 0.95, across)[None]
-    return np.clip(total, 0, 1) * smoothstep(2.0, 1.7, grid().y)[:, None]
+        total += smoothstep(-0.05, 0.2, down - low[None]) * smoothstep(1.1, 0.95, across)[None]
+    return np.clip(total, 0, 1) * smoothstep(2.0, 1.7, down)
 
 
 def _skin_albedo(rng: np.random.Generator, p: FaceParams, hit: Hit, flush: np.ndarray, dark: np.ndarray,
@@ -160,12 +161,11 @@ def _paint(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, camera: Camera,
         w = features.window(landmarks[part], margin * unit, camera.size)
         return albedo[(slice(None), ) + w], gloss[w], hit.x[w], np.where(hit.z[w] > 0, hit.y[w], np.float32(9))
 
-    for side, brow, eye in ((-1, slice(17, 22), slice(36, 42)), (1, slice(22, 27), slice(42, 48))):
-        colour, _, x, y = cut(brow, 0.14)
-        features.paint_brow(colour, p, side * x, y, pixel)
-        colour, shine, x, y = cut(eye, 0.2)
-        features.paint_eye(colour, shine, p, x, y, side, pixel, toward)
-    colour, _, x, y = cut(slice(31, 36), 0.15)
+    colour, _, x, y = cut(slice(17, 27), 0.12)
+    features.paint_brows(colour, p, np.abs(x), y, pixel)
+    colour, shine, x, y = cut(slice(36, 48), 0.14)
+    features.paint_eyes(colour, shine, p, x, y, pixel, toward)
+    colour, _, x, y = cut(slice(31, 36), 0.1)
     features.paint_nostrils(colour, p, np.abs(x), y)
-    colour, shine, x, y = cut(slice(48, 68), 0.12)
+    colour, shine, x, y = cut(slice(48, 68), 0.1)
     features.paint_mouth(colour, shine, p, x, y, pixel)

@@ -66,15 +66,13 @@ def soft_curve(x: np.ndarray, knots: Sequence[Tuple[float, float]], radius: int 
     return np.convolve(padded, kernel, mode='valid').astype(np.float32)
 
 
-def blobs(rows: Sequence[Tuple[float, float, float, float, float]], mirror: bool = True) -> np.ndarray:
-    """Sum of Gaussians (height, x, y, sigma_x, sigma_y) on the grid; those with x != 0 stand on both sides."""
+def blobs(rows: Sequence[Tuple[float, float, float, float, float]], step: int = 1) -> np.ndarray:
+    """Sum of Gaussians (height, x, y, sigma_x, sigma_y) on every step-th cell; those with x != 0 stand on both sides."""
     spec = np.array(rows, np.float32)
-    if mirror:
-        other = spec[spec[:, 1] != 0] * np.array([1, -1, 1, 1, 1], np.float32)
-        spec = np.concatenate([spec, other])
-    height, x, y, sx, sy = (spec[:, i:i + 1] for i in range(5))
-    gx = np.exp(-0.5 * ((grid().x[None] - x) / sx)**2)
-    gy = height * np.exp(-0.5 * ((grid().y[None] - y) / sy)**2)
+    mirrored = spec[spec[:, 1] != 0] * np.array([1, -1, 1, 1, 1], np.float32)
+    height, x, y, sx, sy = np.concatenate([spec, mirrored])[..., None].transpose(1, 0, 2)
+    gx = np.exp(-0.5 * np.square((grid().x[None, ::step] - x) / sx))
+    gy = height * np.exp(-0.5 * np.square((grid().y[None, ::step] - y) / sy))
     return gy.T @ gx
 
 
@@ -92,7 +90,7 @@ def radius_at(surface: np.ndarray, theta: np.ndarray, y: np.ndarray) -> np.ndarr
 def lift(surface: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """3-D points (N, 3) of the surface whose front view is (x, y)."""
     theta = np.arcsin(np.clip(x / 1.15, -1, 1))
-    for _ in range(5):
+    for _ in range(3):
         theta = np.arcsin(np.clip(x / radius_at(surface, theta, y), -0.999, 0.999))
     radius = radius_at(surface, theta, y)
     return np.stack([x, y, radius * np.cos(theta)], axis=1).astype(np.float32)
