@@ -103,7 +103,7 @@ def _march(surface: np.ndarray, start: np.ndarray, slope: np.ndarray) -> Tuple[n
     front, behind = depth.copy(), depth.copy()
     outside = np.ones(depth.shape, bool)
     least = np.full(depth.shape, 9, np.float32)
-    for _ in range(18):
+    for _ in range(15):
         gap = _gap(surface, start, slope, depth)[0]
         np.minimum(least, gap, out=least)
         np.copyto(behind, depth, where=outside)
@@ -143,7 +143,7 @@ def trace(surface: np.ndarray, camera: Camera) -> Hit:
     middle one, then the far one.
     """
     wide = (camera.size, camera.size)
-    coarse, least = _march(surface, *rays(camera, camera.size * 3 // 8))
+    coarse, least = _march(surface, *rays(camera, camera.size * 11 // 32))
     kernel = np.ones((3, 3), np.uint8)
     start, slope = rays(camera, camera.size)
     state = _refine(surface, start, slope, cv2.resize(cv2.dilate(coarse, kernel), wide), 2)

@@ -77,7 +77,7 @@ def paint_eyes(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, x: np.ndarr
     radius = np.sqrt(dx * dx + dy * dy)
     iris_radius = 0.088
     shade = clamp(1 - 0.35 * e * e, 0, 1) * clamp(0.45 + (level - upper) / 0.09, 0.25, 1)
-    white = planes(np.array([0.50, 0.46, 0.44], np.float32)) * shade
+    white = planes(np.array([0.44, 0.405, 0.385], np.float32)) * shade
     corner = clamp(-e * 5 - 4.1, 0, 1)
     blend(white, corner, planes(np.array([0.45, 0.2, 0.17], np.float32)) * shade)
     iris = ramp((iris_radius - radius) / (1.1 * pixel))
@@ -93,7 +93,7 @@ def paint_eyes(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, x: np.ndarr
     spot = clamp(1.3 - np.sqrt(spot_x * spot_x + spot_y * spot_y) / (0.010 + 0.35 * pixel), 0, 1) * inside
     gloss += 0.7 * spot + 0.015 * inside
 
-    lash = 0.011 + 0.016 * p.lashes * (1 + 0.5 * e_in)
+    lash = 0.014 + 0.016 * p.lashes * (1 + 0.5 * e_in)
     upper_lash = ramp((lash - np.abs(level - upper + 0.35 * lash)) / soft) * clamp((1.1 - np.abs(e)) * 6, 0, 1)
     blend(albedo, min(0.75 + 0.2 * p.lashes, 1.0) * upper_lash, np.float32(0.02))
     lower_lash = ramp((0.007 - np.abs(level - lower)) / soft) * clamp((1.05 - np.abs(e)) * 4, 0, 1)

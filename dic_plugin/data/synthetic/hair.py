@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 
 from .noise import SIDE, cloud_texture, grain_texture, lookup, strand_texture
-from .params import FaceParams
+from .params import EAR_COVERING, FaceParams
 from .shape import NUM_U, NUM_Y, grid, smoothstep, span
 
 Knots = List[Tuple[float, float]]
@@ -63,7 +63,7 @@ def hair_layer(p: FaceParams, skin: np.ndarray) -> Tuple[np.ndarray, np.ndarray]
     upright = p.hair_style in ('curly', 'short', 'bun')
     reach = 0.10 + 0.25 * upright * smoothstep(1.2, 0.7, across)
     body = np.sqrt(np.clip(above / reach[None], 0, 1)) * thick
-    if p.hair_style in ('long', 'long_fringe', 'bob'):
+    if p.hair_style in EAR_COVERING:
         # hair falls straight past ears, jaw and neck instead of following them
         rows = span(g.y, -0.5, 9)
         lower = g.y[rows, None]

@@ -1,23 +1,33 @@
 """The bare head and neck: proportions and relief."""
+from functools import lru_cache
 from typing import List, Tuple
 
 import numpy as np
 
 from .params import FaceParams
-from .shape import NUM_Y, blobs, grid, smoothstep, soft_curve, span
+from .shape import NUM_Y, blobs, grid, rounded, smoothstep, soft_curve, span
 
 Blob = Tuple[float, float, float, float, float]
 
 
-def jaw_line(p: FaceParams, angle: np.ndarray) -> np.ndarray:
-    """Height y of the lower edge of the jaw at |theta| = angle."""
+def jaw_knots(p: FaceParams) -> List[Tuple[float, float]]:
+    """The lower edge of the jaw: height y at some angles |theta|, in ascending order."""
     drop = p.y_chin - 1.60
     square = 0.06 * p.jaw_square
-    knots = [(0, 1.60 + drop), (0.22, 1.575 + drop), (0.45, 1.48 + 0.9 * drop + square * 0.5),
-             (0.7, 1.35 + 0.75 * drop + square), (1.0, 1.17 + 0.55 * drop + square), (1.3, 1.00 + 0.4 * drop + square),
-             (1.6, 0.84 + 0.3 * drop), (1.9, 0.75), (2.6, 0.7)]
-    xs, ys = zip(*knots)
+    return [(0, 1.60 + drop), (0.22, 1.575 + drop), (0.45, 1.48 + 0.9 * drop + square * 0.5),
+            (0.7, 1.35 + 0.75 * drop + square), (1.0, 1.17 + 0.55 * drop + square), (1.3, 1.00 + 0.4 * drop + square),
+            (1.6, 0.84 + 0.3 * drop), (1.9, 0.75), (2.6, 0.7)]
+
+
+def jaw_line(p: FaceParams, angle: np.ndarray) -> np.ndarray:
+    """Height y of the lower edge of the jaw at |theta| = angle."""
+    xs, ys = zip(*jaw_knots(p))
     return np.interp(angle, xs, ys)
+
+
+@lru_cache(maxsize=None)
+def _longer_angle() -> np.ndarray:
+    return np.pad(np.abs(grid().theta), 6, mode='edge')
 
 
 def skin_surface(p: FaceParams) -> np.ndarray:
@@ -26,23 +36,21 @@ def skin_surface(p: FaceParams) -> np.ndarray:
     top = -1.62
     cap = np.sqrt(np.clip(1 - np.square(np.clip(-0.35 - g.y, 0, None) / (-0.35 - top)), 0.0025, 1))
     jaw = p.jaw_width
-    half_width = cap * soft_curve(g.y, [(-1.6, 1.02), (-0.5, 0.985), (0.0, 1.0), (0.4, 0.99), (0.75, 0.93 * jaw),
-                                        (1.05, 0.86 * jaw), (1.3, 0.79 * jaw), (1.6, 0.72 * jaw), (2.9, 0.7 * jaw)])
-    depth = cap * soft_curve(g.y, [(-1.6, 1.12), (-1.0, 1.19), (-0.5, 1.24), (-0.25, 1.25), (0.0, 1.19), (0.4, 1.19),
-                                   (p.y_nose + 0.14, 1.215), (p.y_mouth, 1.225), (p.y_mouth + 0.27, 1.18),
-                                   (p.y_chin - 0.2, 1.2), (p.y_chin, 1.17), (2.9, 1.0)], 2)
+    half_width = cap * soft_curve([(-1.6, 1.02), (-0.5, 0.985), (0.0, 1.0), (0.4, 0.99), (0.75, 0.93 * jaw),
+                                   (1.05, 0.86 * jaw), (1.3, 0.79 * jaw), (1.6, 0.72 * jaw), (2.9, 0.7 * jaw)])
+    depth = cap * soft_curve([(-1.6, 1.12), (-1.0, 1.19), (-0.5, 1.24), (-0.25, 1.25), (0.0, 1.19), (0.4, 1.19),
+                              (p.y_nose + 0.14, 1.215), (p.y_mouth, 1.225), (p.y_mouth + 0.27, 1.18),
+                              (p.y_chin - 0.2, 1.2), (p.y_chin, 1.17), (2.9, 1.0)], 2)
     head = _ellipse_radius(half_width, depth)
     head += blobs(_bones(p) + _lips_and_chin(p) + _nasolabial_fold(p) + _wings(p))
     _add_nose(head, p)
-    box = np.full(7, 1 / 7)
-    edge = np.pad(jaw_line(p, np.abs(g.theta)), 6, mode='edge')
-    edge = np.convolve(np.convolve(edge, box, mode='valid'), box, mode='valid').astype(np.float32)
+    edge = rounded(_longer_angle(), jaw_knots(p), 3)
     rows = span(g.y, 0.3, 9)
     below = g.y[rows, None] - edge[None]
     head[rows] *= 1 - 0.07 * smoothstep(-0.35, 0.08, below)
     neck = _ellipse_radius(
-        np.full(NUM_Y, 0.58 + 0.06 * p.masculine, np.float32), soft_curve(g.y, [(1.0, 0.45), (1.6, 0.42),
-                                                                                (2.9, 0.66)]))[rows]
+        np.full(NUM_Y, 0.58 + 0.06 * p.masculine, np.float32), soft_curve([(1.0, 0.45), (1.6, 0.42),
+                                                                           (2.9, 0.66)]))[rows]
     head[rows] += (neck - head[rows]) * smoothstep(-0.05, 0.17, below)
     _add_ears(head, p)
     return head
@@ -110,11 +118,11 @@ def _add_nose(head: np.ndarray, p: FaceParams) -> None:
     g = grid()
     height, bridge = p.nose_height, p.nose_bridge
     tip, base = p.y_nose, p.y_nose + 0.13
-    profile = soft_curve(g.y, [(-0.24, 0.0), (-0.02, 0.65 * bridge), (0.22, 0.8 * bridge + 0.22 * height),
-                               (tip - 0.12, 0.86 * height), (tip - 0.01, height), (tip + 0.05, 0.84 * height),
-                               (base, 0.06), (base + 0.12, 0)], 1)
-    width = soft_curve(g.y, [(-0.24, 0.15), (-0.02, 0.1), (0.25, 0.125), (tip - 0.12, 0.03 + p.nose_tip_width),
-                             (tip + 0.03, 0.03 + p.nose_tip_width), (base, 0.12)], 2)
+    profile = soft_curve([(-0.24, 0.0), (-0.02, 0.65 * bridge), (0.22, 0.8 * bridge + 0.22 * height),
+                          (tip - 0.12, 0.86 * height), (tip - 0.01, height), (tip + 0.05, 0.84 * height), (base, 0.06),
+                          (base + 0.12, 0)], 1)
+    width = soft_curve([(-0.24, 0.15), (-0.02, 0.1), (0.25, 0.125), (tip - 0.12, 0.03 + p.nose_tip_width),
+                        (tip + 0.03, 0.03 + p.nose_tip_width), (base, 0.12)], 2)
     rows, cols = span(g.y, -0.35, base + 0.25), span(g.x, -0.6, 0.6)
     ratio = np.square(g.x[None, cols] / width[rows, None])
     head[rows, cols] += profile[rows, None] * np.exp(-0.5 * ratio)

@@ -21,6 +21,7 @@ HAIR_WEIGHTS = np.array([0.2, 0.2, 0.2, 0.12, 0.08, 0.07, 0.04, 0.06, 0.03])
 IRIS_COLOURS = np.array([(0.05, 0.025, 0.012), (0.10, 0.05, 0.022), (0.16, 0.10, 0.04), (0.12, 0.14, 0.07),
                          (0.14, 0.22, 0.32), (0.20, 0.25, 0.28)])
 HAIR_STYLES = ('short', 'crop', 'fringe', 'swept', 'long', 'long_fringe', 'bob', 'curly', 'bun', 'bald', 'receding')
+EAR_COVERING = ('long', 'long_fringe', 'bob')
 
 
 @dataclass
@@ -164,7 +165,7 @@ def sample_face(rng: np.random.Generator) -> FaceParams:
         y_nose=y_nose,
         y_mouth=y_mouth,
         y_chin=y_chin,
-        ear=_normal(rng, 0.12, 0.03),
+        ear=_normal(rng, 0.12, 0.03) * (0.1 if style in EAR_COVERING else 1),
         eye_x=_normal(rng, 0.438, 0.018),
         eye_half_width=_normal(rng, 0.2, 0.01),
         eye_up=_normal(rng, 0.080, 0.008) * open_eye,

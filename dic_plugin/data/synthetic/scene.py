@@ -86,7 +86,7 @@ def paint_glasses(image: np.ndarray, rng: np.random.Generator, p: FaceParams, ca
     depth = (plane - start[2]) / slope[2]
     depth = (plane - 0.16 * np.clip(np.abs(start[0] + depth * slope[0]), 0, 1)**2 - start[2]) / slope[2]
     x = start[0] + depth * slope[0]
-    y = start[1] + depth * slope[1] - 0.02
+    y = start[1] + depth * slope[1] - 0.06
     half_w, half_h = rng.uniform(0.28, 0.33), rng.uniform(0.17, 0.25)
     corner = rng.uniform(0.3, 1.0) * half_h
     rim = rng.uniform(0.012, 0.04)
@@ -106,7 +106,7 @@ def paint_glasses(image: np.ndarray, rng: np.random.Generator, p: FaceParams, ca
     blend(image, np.clip(np.maximum(frame, bridge), 0, 1) * 0.95, colour)
     for sign in (-1, 1):
         hinge = [sign * (0.445 + half_w), 0.0, plane - 0.1]
-        ends = camera.project(np.array([hinge, [sign * 1.04, -0.02, 0.0]], np.float32))
+        ends = camera.project(np.array([hinge, [sign * 1.04, 0.0, 0.0]], np.float32))
         if sign * (ends[1, 0] - ends[0, 0]) > 0:
             layer = np.zeros(image.shape[1:], np.uint8)
             a, b = (tuple(int(round(float(v) * 16)) for v in end) for end in ends)

@@ -20,7 +20,7 @@ def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Ca
                hair_cover: np.ndarray, landmarks: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """The lit head with hair and neck as linear RGB (3, H, W), and its cover 0..1 (H, W)."""
     slope_t, slope_y, openness, hair = _fetch(_relief_maps(surface, hair_cover), hit)
-    flush, dark, bearded = _fetch(_tint_maps(p), hit, 1 / TINT_STEP)
+    flush, dark, bearded = _fetch(_tint_maps(rng, p), hit, 1 / TINT_STEP)
     inverse = 1 / (np.sqrt(hit.x * hit.x + hit.z * hit.z) + 1e-4)
     sin, cos = hit.x * inverse, hit.z * inverse
     to_light, to_half, to_top, to_eye = np.float32([light.direction, light.half, (0, -1, 0), (0, 0, 1)]) @ camera.turn
@@ -59,7 +59,7 @@ def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Ca
     grazing = np.clip(1 - toward, 0, 1)
     out = albedo * (diffuse + ambient)
     out += key * (0.9 * specular + 0.6 * gloss)
-    out += planes(light.sky) * (0.04 * grazing * grazing * grazing + 0.6 * gloss)
+    out += planes(light.sky) * (np.square(grazing * openness) * grazing * (0.025 + 0.025 * up) + 0.6 * gloss)
 
     if p.hair_style != 'bald':  # darker between the locks, a band of gloss across them
         body = np.clip(0.85 + 0.42 * lock, 0.15, 2.2)
@@ -68,6 +68,9 @@ def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Ca
         strand = planes(p.hair * light.key) * (body * soft) + planes(p.hair) * (ambient * body)
         strand += planes((0.09 + 0.3 * p.hair) * light.key) * band
         features.blend(out, hair, strand)
+    # where near hides far (chin and neck, hair and cheek) one ray a pixel leaves stairs: smooth them
+    step = np.clip(40 * np.abs(depth - cv2.blur(depth, (3, 3))) - 1.5, 0, 0.9)
+    features.blend(out, step, np.stack([cv2.blur(plane, (3, 3)) for plane in out]))
     dip = p.collar_dip * np.square(np.clip(1.25 - 2.2 * np.abs(hit.x), 0, 1))
     collar = smoothstep(0.03, -0.03, hit.y - dip - p.collar)
     return out, np.clip(0.5 - hit.outline - 0.45 * hair * lock, 0, 1) * np.maximum(collar, hair)
@@ -91,14 +94,17 @@ def _relief_maps(surface: np.ndarray, hair: np.ndarray) -> np.ndarray:
     return cv2.merge([slope_t, slope_y, openness, hair])
 
 
-def _tint_maps(p: FaceParams) -> np.ndarray:
+def _tint_maps(rng: np.random.Generator, p: FaceParams) -> np.ndarray:
     """At every TINT_STEP-th cell of the grid: redness, darkness, beard, (H, W, 3)."""
+    rows, cols = len(grid().y[::TINT_STEP]), len(grid().x[::TINT_STEP])
+    top, left = (int(v) for v in rng.integers(0, SIDE - max(rows, cols), 2))
+    mottle = cloud_texture()[top:top + rows, left:left + cols]
     red = blobs([(0.5, 0.55, 0.42, 0.22, 0.2), (0.55, 0, p.y_nose, 0.13, 0.12), (0.2, 0, p.y_chin - 0.12, 0.2, 0.12),
                  (0.5, 1.1, 0.2, 0.12, 0.3)], TINT_STEP)
-    dark = blobs([(0.28, p.eye_x, 0.02, 0.22, 0.1), (0.25, 0.24, 0.03, 0.06, 0.09),
+    dark = blobs([(0.36, p.eye_x, 0.0, 0.22, 0.095), (0.25, 0.24, 0.03, 0.06, 0.09),
                   (0.10, 0, p.y_mouth + 0.22, 0.2, 0.06)], TINT_STEP)
     beard = _beard(p) if p.beard > 0 else np.zeros_like(red)
-    return cv2.merge([red, dark, beard])
+    return cv2.merge([p.redness * 0.35 * red + 0.03 * mottle, 0.35 * dark - p.blotches * mottle, beard])
 
 
 def _beard(p: FaceParams) -> np.ndarray:
@@ -119,14 +125,11 @@ def _skin_albedo(rng: np.random.Generator, p: FaceParams, hit: Hit, flush: np.nd
                  bearded: np.ndarray) -> np.ndarray:
     """Skin colour with mottling, flush, freckles and beard, (3, H, W)."""
     offset = rng.integers(0, SIDE, 4).astype(np.float32)
-    mottle = lookup(cloud_texture(), hit.col * 1.7 + offset[0], hit.row * 1.7 + offset[1])
     grain = lookup(grain_texture(), hit.col * 2.3 + offset[2], hit.row * 2.3 + offset[3])
-    tone = 1 + p.blotches * mottle + 0.012 * grain - 0.35 * dark
-    red = p.redness * 0.35 * flush + 0.03 * mottle
-    albedo = planes(p.skin) * tone
-    albedo *= 1 - red * planes(np.array([0.06, 0.45, 0.42], np.float32))
+    albedo = planes(p.skin) * (1 + 0.012 * grain - dark)
+    albedo *= 1 - flush * planes(np.array([0.06, 0.45, 0.42], np.float32))
     if p.freckles > 0:
-        spots = np.clip(grain - 1.1, 0, 0.8) * np.clip(flush * 1.8, 0, 1)
+        spots = np.clip(grain - 1.1, 0, 0.8) * np.clip(flush * 5, 0, 1)
         albedo *= 1 - 0.5 * p.freckles * spots * planes(np.array([0.6, 1, 1.2], np.float32))
     if p.beard > 0:
         stubble = bearded * (p.beard if p.beard > 0.5 else 0.8 * p.beard)

@@ -11,7 +11,7 @@ from typing import Sequence, Tuple
 import cv2
 import numpy as np
 
-NUM_U, NUM_Y = 144, 144
+NUM_U, NUM_Y = 132, 128
 U_MAX = 0.88
 Y_MIN, Y_MAX = -1.75, 2.55
 STEP_U = 2 * U_MAX / (NUM_U - 1)
@@ -57,17 +57,33 @@ def span(axis: np.ndarray, low: float, high: float) -> slice:
     return slice(int(np.searchsorted(axis, low)), int(np.searchsorted(axis, high)))
 
 
-def soft_curve(x: np.ndarray, knots: Sequence[Tuple[float, float]], radius: int = 3) -> np.ndarray:
-    """A curve through about the knots over evenly spaced x: straight pieces, rounded by two running means."""
+def rounded(x: np.ndarray, knots: Sequence[Tuple[float, float]], radius: int) -> np.ndarray:
+    """Straight pieces through the knots over x, rounded by two running means over 2 radius + 1 values each.
+
+    x is as long as the result and 2 radius more at either end.
+    """
     xs, ys = zip(*knots)
+    return np.convolve(np.interp(x, xs, ys), _tent(radius), mode='valid').astype(np.float32)
+
+
+@lru_cache(maxsize=None)
+def _tent(radius: int) -> np.ndarray:
     box = np.full(2 * radius + 1, 1 / (2 * radius + 1))
-    kernel = np.convolve(box, box)
-    padded = np.pad(np.interp(x, xs, ys), 2 * radius, mode='edge')
-    return np.convolve(padded, kernel, mode='valid').astype(np.float32)
+    return np.convolve(box, box)
+
+
+@lru_cache(maxsize=None)
+def _longer_y(radius: int) -> np.ndarray:
+    return Y_MIN + STEP_Y * np.arange(-2 * radius, NUM_Y + 2 * radius)
+
+
+def soft_curve(knots: Sequence[Tuple[float, float]], radius: int = 3) -> np.ndarray:
+    """A smooth curve through about the knots (y, value), at the grid's rows."""
+    return rounded(_longer_y(radius), knots, radius)
 
 
 def blobs(rows: Sequence[Tuple[float, float, float, float, float]], step: int = 1) -> np.ndarray:
-    """Sum of Gaussians (height, x, y, sigma_x, sigma_y) on every step-th cell; those with x != 0 stand on both sides."""
+    """Sum of Gaussians (height, x, y, sigma_x, sigma_y) on every step-th cell; those off x = 0 stand on both sides."""
     spec = np.array(rows, np.float32)
     mirrored = spec[spec[:, 1] != 0] * np.array([1, -1, 1, 1, 1], np.float32)
     height, x, y, sx, sy = np.concatenate([spec, mirrored])[..., None].transpose(1, 0, 2)
@@ -78,7 +94,7 @@ def blobs(rows: Sequence[Tuple[float, float, float, float, float]], step: int = 
 
 def radius_at(surface: np.ndarray, theta: np.ndarray, y: np.ndarray) -> np.ndarray:
     """The surface's radius at the given angles and heights (float32 vectors)."""
-    col, row = to_cells(np.sin(theta / 2), y)
+    col, row = to_cells(np.sin(0.5 * theta), y)
     return cv2.remap(
         surface,
         col[None].astype(np.float32),
