@@ -54,9 +54,10 @@ def hair_layer(p: FaceParams, skin: np.ndarray) -> Tuple[np.ndarray, np.ndarray]
     front = np.abs(theta) < outer[0, 0]
     xs = np.concatenate([-outer[::-1, 0], theta[front], outer[:, 0]])
     ys = np.concatenate([outer[::-1, 1], edge[front], outer[:, 1]])
+    rough = 0.05 if 'fringe' in p.hair_style else 0.03
     ragged = strand_texture()[int(p.hair_part * 100) % SIDE, :NUM_U]
     box = np.full(5, 1 / 5)
-    line = np.convolve(np.pad(np.interp(g.theta, xs, ys) + 0.05 * ragged, 2, mode='edge'), box, mode='valid')
+    line = np.convolve(np.pad(np.interp(g.theta, xs, ys) + rough * ragged, 2, mode='edge'), box, mode='valid')
     above = line.astype(np.float32)[None] - g.y[:, None]
     across = np.abs(g.theta)
     thick = THICKNESS.get(p.hair_style, 0.12) * p.hair_volume
