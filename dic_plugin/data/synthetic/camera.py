@@ -10,6 +10,8 @@ from .params import FaceParams
 from .shape import STEP_U, STEP_Y, U_MAX, Y_MIN
 
 NEAREST, FARTHEST = 1.75, -0.8  # camera depths between which the head is looked for
+# constants of _gap
+TINY, PER_U, MIDDLE_COL = (np.float32(v) for v in (1e-9, 1 / (np.sqrt(2) * STEP_U), U_MAX / STEP_U))
 PIVOT = np.array([0, 0.35, 0.1], np.float32)
 
 
@@ -83,14 +85,31 @@ def rays(camera: Camera, size: int) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def _gap(surface: np.ndarray, start: np.ndarray, slope: np.ndarray, depth: np.ndarray) -> Tuple[np.ndarray, ...]:
-    """Distance from the axis minus the surface's radius at each ray's depth, and the place: x, y, z, col, row."""
-    x, y, z = start + depth * slope
-    rho = np.sqrt(x * x + z * z)
+    """Distance from the axis minus the surface's radius at each ray's depth, and the place: x, row, z, col.
+
+    The rays' second component is in the grid's rows, see _in_rows.
+    """
+    x, row, z = start + depth * slope
+    rho = x * x
+    rho += z * z
+    np.sqrt(rho, out=rho)
     # u = x / sqrt(2 rho (rho + z)), in cells
-    col = x / np.sqrt(rho * (rho + z) * np.float32(2 * STEP_U**2) + np.float32(1e-9)) + np.float32(U_MAX / STEP_U)
-    row = (y - Y_MIN) * np.float32(1 / STEP_Y)
-    gap = rho - cv2.remap(surface, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return gap, x, y, z, col, row
+    col = rho + z
+    col *= rho
+    col += TINY
+    np.sqrt(col, out=col)
+    np.divide(x, col, out=col)
+    col *= PER_U
+    col += MIDDLE_COL
+    rho -= cv2.remap(surface, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return rho, x, row, z, col
+
+
+def _in_rows(start: np.ndarray, slope: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """The rays with y counted in the grid's rows, changed in place."""
+    start[1] = (start[1] - Y_MIN) * (1 / STEP_Y)
+    slope[1] *= 1 / STEP_Y
+    return start, slope
 
 
 def _march(surface: np.ndarray, start: np.ndarray, slope: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -109,7 +128,6 @@ def _march(surface: np.ndarray, start: np.ndarray, slope: np.ndarray) -> Tuple[n
         np.copyto(behind, depth, where=outside)
         outside &= gap > 0
         np.copyto(front, depth, where=outside)
-        gap *= 0.95
         np.maximum(gap, 0.07, out=gap)
         np.minimum(gap, 0.6, out=gap)
         depth = depth - gap
@@ -143,9 +161,9 @@ def trace(surface: np.ndarray, camera: Camera) -> Hit:
     middle one, then the far one.
     """
     wide = (camera.size, camera.size)
-    coarse, least = _march(surface, *rays(camera, camera.size * 11 // 32))
+    coarse, least = _march(surface, *_in_rows(*rays(camera, camera.size * 11 // 32)))
     kernel = np.ones((3, 3), np.uint8)
-    start, slope = rays(camera, camera.size)
+    start, slope = _in_rows(*rays(camera, camera.size))
     state = _refine(surface, start, slope, cv2.resize(cv2.dilate(coarse, kernel), wide), 2)
     outline = cv2.resize(least, wide, interpolation=cv2.INTER_CUBIC)
     for other, mode in ((coarse, cv2.INTER_NEAREST), (cv2.erode(coarse, kernel), cv2.INTER_LINEAR)):
@@ -161,5 +179,5 @@ def trace(surface: np.ndarray, camera: Camera) -> Hit:
     steep_x = cv2.Sobel(outline, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)
     steep_y = cv2.Sobel(outline, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)
     steep = np.sqrt(steep_x * steep_x + steep_y * steep_y) + 0.1 * camera.pixel
-    depth, _, x, y, z, col, row = state
-    return Hit(x, y, z, col, row, depth, outline / steep)
+    depth, _, x, row, z, col = state
+    return Hit(x, row * STEP_Y + Y_MIN, z, col, row, depth, outline / steep)

@@ -70,7 +70,7 @@ def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Ca
         features.blend(out, hair, strand)
     # where near hides far (chin and neck, hair and cheek) one ray a pixel leaves stairs: smooth them
     step = np.clip(40 * np.abs(depth - cv2.blur(depth, (3, 3))) - 1.5, 0, 0.9)
-    features.blend(out, step, np.stack([cv2.blur(plane, (3, 3)) for plane in out]))
+    features.blend(out, step, cv2.blur(cv2.merge(out), (3, 3)).transpose(2, 0, 1).copy())
     dip = p.collar_dip * np.square(np.clip(1.25 - 2.2 * np.abs(hit.x), 0, 1))
     collar = smoothstep(0.03, -0.03, hit.y - dip - p.collar)
     return out, np.clip(0.5 - hit.outline - 0.45 * hair * lock, 0, 1) * np.maximum(collar, hair)
@@ -139,19 +139,21 @@ def _skin_albedo(rng: np.random.Generator, p: FaceParams, hit: Hit, flush: np.nd
 
 
 def _shadow(depth: np.ndarray, direction: np.ndarray, camera: Camera) -> np.ndarray:
-    """How much of the key light reaches each pixel, 0..1, by walking over the depth map towards the light."""
+    """How much of the key light reaches each pixel, 0..1, by walking over the depth map, halved, towards the light."""
+    depth = depth[::2, ::2].copy()
     blocked = np.zeros_like(depth)
-    size = camera.size
+    size = len(depth)
     flat = max(float(np.hypot(direction[0], direction[1])), 1e-3)
-    rise = float(direction[2]) / flat * camera.pixel
-    for reach in (2, 4, 6, 9, 12, 16):
-        reach = reach * size / 128
+    rise = float(direction[2]) / flat * 2 * camera.pixel
+    for reach in (1, 2, 3, 4.5, 6, 8):
+        reach = reach * size / 64
         dx, dy = (int(round(float(direction[i]) / flat * reach)) for i in (0, 1))
         there = depth[max(dy, 0):size + min(dy, 0), max(dx, 0):size + min(dx, 0)]
         here = (slice(max(-dy, 0), size + min(-dy, 0)), slice(max(-dx, 0), size + min(-dx, 0)))
         height = there - depth[here] - (rise * reach + 0.02)
-        blocked[here] = np.maximum(blocked[here], height * (9 / (0.4 + 0.06 * reach)))
-    return 1 - cv2.GaussianBlur(np.minimum(blocked, 1), (0, 0), 0.9 * size / 128)
+        blocked[here] = np.maximum(blocked[here], height * (9 / (0.4 + 0.12 * reach)))
+    blocked = cv2.GaussianBlur(np.minimum(blocked, 1), (0, 0), 0.6 * size / 64)
+    return 1 - cv2.resize(blocked, (camera.size, camera.size))
 
 
 def _paint(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, camera: Camera, hit: Hit, landmarks: np.ndarray,
@@ -162,7 +164,7 @@ def _paint(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, camera: Camera,
 
     def cut(part: slice, margin: float) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         w = features.window(landmarks[part], margin * unit, camera.size)
-        return albedo[(slice(None), ) + w], gloss[w], hit.x[w], np.where(hit.z[w] > 0, hit.y[w], np.float32(9))
+        return albedo[(slice(None), ) + w], gloss[w], hit.x[w], hit.y[w]
 
     colour, _, x, y = cut(slice(17, 27), 0.12)
     features.paint_brows(colour, p, np.abs(x), y, pixel)
