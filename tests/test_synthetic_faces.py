@@ -168,7 +168,7 @@ def test_brows_are_darker_than_the_forehead_above_them(faces):
 
 
 @pytest.mark.parametrize('arguments, message', [((-1, 0), 'seed and index'), ((0, -2), 'seed and index'),
-                                                ((0, 0, 16), 'at least 32')])
+                                                ((0, 0, 16), '32 to 256'), ((0, 0, 512), '32 to 256')])
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         draw_face(*arguments)

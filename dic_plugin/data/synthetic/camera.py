@@ -122,7 +122,7 @@ def _march(surface: np.ndarray, start: np.ndarray, slope: np.ndarray) -> Tuple[n
     front, behind = depth.copy(), depth.copy()
     outside = np.ones(depth.shape, bool)
     least = np.full(depth.shape, 9, np.float32)
-    for _ in range(20):
+    for _ in range(22):
         gap = _gap(surface, start, slope, depth)[0]
         np.minimum(least, gap, out=least)
         np.copyto(behind, depth, where=outside)

@@ -13,7 +13,7 @@ from .noise import sensor_noise
 from .params import sample_face
 from .shading import shade_head
 
-MIN_SIZE = 32
+MIN_SIZE, MAX_SIZE = 32, 256  # the head's grid holds no more detail than 256 pixels show
 
 
 def draw_face(seed: int, index: int, size: int = 128) -> Tuple[np.ndarray, np.ndarray]:
@@ -24,19 +24,19 @@ def draw_face(seed: int, index: int, size: int = 128) -> Tuple[np.ndarray, np.nd
     Args:
         seed (int): Seed of the whole series, at least 0.
         index (int): Number of the face in the series, at least 0.
-        size (int): Width and height in pixels, at least 32. Default: 128.
+        size (int): Width and height in pixels, 32 to 256. Default: 128.
 
     Returns:
         image (size, size, 3), uint8 RGB; landmarks (68, 2), float32, (x, y) in pixels with the centre of the top-left
         pixel at (0, 0), in iBUG's order, all inside the image.
 
     Raises:
-        ValueError: seed or index is negative, or size is less than 32.
+        ValueError: seed or index is negative, or size is not in 32 to 256.
     """
     if seed < 0 or index < 0:
         raise ValueError(f'seed and index must be at least 0, but are {seed} and {index}.')
-    if size < MIN_SIZE:
-        raise ValueError(f'size must be at least {MIN_SIZE} pixels, but is {size}.')
+    if not MIN_SIZE <= size <= MAX_SIZE:
+        raise ValueError(f'size must be {MIN_SIZE} to {MAX_SIZE} pixels, but is {size}.')
     rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
     p = sample_face(rng)
     light = scene.sample_light(rng)

@@ -73,7 +73,7 @@ def paint_clothes(image: np.ndarray, rng: np.random.Generator, camera: Camera) -
     colour = (rng.uniform(0.1, 0.8)**2 * np.exp(rng.normal(0, 0.3, 3))).astype(np.float32)
     slope = np.abs(x)
     edge = -0.32 + 0.30 * np.clip(slope - 0.5, 0, None) + 0.10 * np.clip(slope - 1.0, 0, None)**2
-    start_row, start_col = (int(v) for v in rng.integers(0, SIDE - size if size < SIDE else 1, 2))
+    start_row, start_col = (int(v) for v in rng.integers(0, SIDE - 128, 2))
     folds = cv2.resize(cloud_texture()[start_row:start_row + 128, start_col:start_col + 128], (size, size))[top:]
     shade = np.clip(0.75 + 0.12 * folds - 0.12 * slope - 0.1 * y, 0.2, 1.2)
     blend(image[:, top:], ramp((y - edge) / (1.5 * camera.pixel)), planes(colour) * shade)
