@@ -1,30 +1,64 @@
-"""Reading checkpoints: tensors only, and a mismatch named key by key."""
+"""Reading and writing checkpoints: tensors only, a mismatch named key by key, never half a file."""
 import os
-from typing import Any, Dict, Mapping, Optional
+import re
+from contextlib import nullcontext
+from typing import Any, ContextManager, Dict, Mapping, Optional
 
 import torch
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be read or does not belong to the network. The message names the file and the reason."""
 
 
+class _NumpyNumber:
+    """Stands in for a NumPy number while a file is read: no code of NumPy runs, and the number is not kept."""
+
+    def __init__(self, *args: Any) -> None:
+        """Takes what the file would hand to NumPy."""
+
+    def __setstate__(self, state: Any) -> None:
+        """Takes what the file would hand to NumPy."""
+
+
+_NUMPY_NUMBER = ('numpy.dtype', 'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
+
+
+def _skip_numpy_numbers() -> ContextManager:
+    """Lets files pass that hold NumPy numbers beside their tensors.
+
+    The published training code keeps its validation scores so. torch before 2.7 cannot be told what stands in for a
+    name; there such a file is refused.
+    """
+    if TorchVersion(torch.__version__) < (2, 7):
+        return nullcontext()
+    return torch.serialization.safe_globals([(_NumpyNumber, name) for name in _NUMPY_NUMBER])
+
+
 def load_tensors(path: str) -> Any:
-    """What a ``.pth`` file holds, read with ``weights_only=True``.
+    """What a ``.pth`` file holds, read with ``weights_only=True``. NumPy numbers in it become placeholders.
 
     Raises:
-        CheckpointError: the file is missing, cut off, no checkpoint, or needs more than tensors and plain containers.
+        CheckpointError: the file is missing, cut off, no checkpoint, or needs more than tensors and plain containers;
+            what it needs is then named, and nothing of it has been run.
     """
     if not os.path.isfile(path):
         raise CheckpointError(f'{path}: no such file; expected a checkpoint (.pth).')
     try:
-        return torch.load(path, map_location='cpu', weights_only=True)
+        with _skip_numpy_numbers():
+            return torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # torch raises a dozen types here
-        reason = str(error).strip().split('\n')[0]
+        reason = str(error)
+    refused = re.search(r'GLOBAL (\S+)', reason)
+    if refused:
         raise CheckpointError(
-            f'{path}: cannot be read as a checkpoint of plain tensors; it is cut off, no checkpoint, or '
-            f'holds other objects, which are never unpickled ({type(error).__name__}: {reason})') from None
+            f'{path}: cannot be read as a checkpoint of plain tensors; it also holds {refused.group(1)}. Only tensors, '
+            'numbers and plain containers are loaded, since other objects can run code; none was run. Save the state '
+            'dict alone where the file is trusted.')
+    reason = reason.split('WeightsUnpickler error:')[-1].strip().split('\n')[0]
+    raise CheckpointError(f'{path}: cannot be read as a checkpoint; it is cut off or no file of torch.save ({reason}).')
 
 
 def load_params(path: str, param_key: Optional[str] = 'params') -> Dict[str, Tensor]:
@@ -59,7 +93,8 @@ def is_state_dict(content: Any) -> bool:
 
 def strip_module(params: Mapping[str, Tensor]) -> Dict[str, Tensor]:
     """The same without the ``module.`` that DataParallel puts before every name."""
-    return {key[len('module.'):] if key.startswith('module.') else key: value for key, value in params.items()}
+    prefix = 'module.' if all(key.startswith('module.') for key in params) else ''
+    return {key[len(prefix):]: value for key, value in params.items()}
 
 
 def check_shapes(params: Mapping[str, Tensor], expected: Mapping[str, torch.Size], path: str, what: str) -> None:
@@ -91,3 +126,22 @@ def load_into(network: nn.Module, params: Mapping[str, Tensor], path: str) -> No
     expected = {key: value.shape for key, value in network.state_dict().items()}
     check_shapes(params, expected, path, f'this {type(network).__name__} (see its options in the option file)')
     network.load_state_dict(params)
+
+
+def save_params(files: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Write state dicts (values) as checkpoints of BasicSR (keys: paths): all of them whole, or none.
+
+    Raises:
+        OSError, RuntimeError: a file cannot be written. Files that were there before are then unchanged.
+    """
+    temporary = {path: f'{path}.{os.getpid()}.tmp' for path in files}
+    try:
+        for path, params in files.items():
+            with open(temporary[path], 'wb') as file:
+                torch.save({'params': dict(params)}, file)
+        for path in files:
+            os.replace(temporary[path], path)
+    finally:
+        for path in temporary.values():
+            if os.path.exists(path):
+                os.remove(path)
