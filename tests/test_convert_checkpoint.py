@@ -300,7 +300,8 @@ REFUSED = [
     ('missing, sizes are read from it', without('first_block.compress_in.0.bias'),
      'a published DIC; 1 missing: first_block.compress_in.0.bias.'),
     ('missing group', {key: value for key, value in small_dic().items() if not re.search(r'(up|down)Blocks\.1', key)},
-     '12 missing: first_block.upBlocks.1.0.weight, first_block.upBlocks.1.0.bias, first_block.upBlocks.1.1.weight, ....'),
+     'DIC; 12 missing: first_block.upBlocks.1.0.weight, first_block.upBlocks.1.0.bias, '
+     'first_block.upBlocks.1.1.weight, ....\n'),
     ('missing hourglass', {key: value for key, value in small_dic().items() if not key.startswith('HG.')},
      'missing: HG.pre_conv_block.0.weight, HG.pre_conv_block.0.bias, HG.pre_conv_block.2.conv_block.0.weight, ...'),
     ('surplus', with_tensor('block.extra', 1), 'a published DIC; 1 surplus: block.extra.'),
@@ -383,7 +384,7 @@ class Hostile:
 
 
 def test_hostile_file_as_a_process(source, tmp_path):
-        source({'state_dict': small_dic(), 'x': Hostile()})
+    source({'state_dict': small_dic(), 'x': Hostile()})
     command = [sys.executable, str(SCRIPT), 'in.pth', 'out.pth']
     result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert result.returncode == 1 and result.stdout == ''
