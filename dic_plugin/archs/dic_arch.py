@@ -52,6 +52,7 @@ class DIC(nn.Module):
             cost of the groups' large maps goes with its square.
         component_groups: another grouping of landmarks into components for the fusion, see
             ``dic_plugin.landmarks.layouts.component_groups``.
+        hg_from_scratch: True where the hourglass starts without trained weights, see FeedbackHourglass's from_scratch.
     """
 
     def __init__(self,
@@ -66,7 +67,8 @@ class DIC(nn.Module):
                  num_fusion_block: int = 7,
                  detach_attention: bool = False,
                  projection_scale: Optional[int] = None,
-                 component_groups: Optional[Grouping] = None) -> None:
+                 component_groups: Optional[Grouping] = None,
+                 hg_from_scratch: bool = False) -> None:
         super().__init__()
         for name, value in dict(num_in_ch=num_in_ch, num_out_ch=num_out_ch).items():
             if value != 3:
@@ -94,8 +96,9 @@ class DIC(nn.Module):
             self.block = ProjectionBlock(2 * num_feat, num_feat, num_groups, projection_scale, fusion)
         self.out = deconv_prelu(num_feat, num_feat, 8, HEATMAP_STRIDE, 2)
         self.conv_out = nn.Conv2d(num_feat, num_out_ch, 3, 1, 1)
-        self.hourglass = FeedbackHourglass(num_out_ch, hg_num_feat, num_keypoints)
         init_kaiming(self)
+        self.hourglass = FeedbackHourglass(num_out_ch, hg_num_feat, num_keypoints,
+                                           hg_from_scratch)  # initialises itself
 
     def forward(self, x: Tensor, return_steps: bool = False) -> Union[Tensor, DICOutput]:
         """Super-resolve.

@@ -53,9 +53,17 @@ class FeedbackHourglass(nn.Module):
         num_in_ch: image channels.
         hg_num_feat: features C; the hourglass itself works on 2C channels.
         num_keypoints: number of landmarks K.
+        from_scratch: how the weights start. False: Kaiming normal, as published, where trained weights are then
+            loaded; without norm layers such a hourglass begins with heatmaps of 1e3 to 1e9, growing with every pass.
+            True: every residual begins as its shortcut, the heatmaps at zero, and passes keep their scale, so that it
+            can be trained.
     """
 
-    def __init__(self, num_in_ch: int = 3, hg_num_feat: int = 256, num_keypoints: int = 68) -> None:
+    def __init__(self,
+                 num_in_ch: int = 3,
+                 hg_num_feat: int = 256,
+                 num_keypoints: int = 68,
+                 from_scratch: bool = False) -> None:
         super().__init__()
         if hg_num_feat < 8 or hg_num_feat % 8:
             raise ValueError(f'hg_num_feat={hg_num_feat} must be a multiple of 8: its quarter is halved in residuals.')
@@ -70,6 +78,13 @@ class FeedbackHourglass(nn.Module):
             HourglassResidual(hg_num_feat, hg_num_feat), nn.Conv2d(hg_num_feat, hg_num_feat, 1), nn.ReLU(),
             nn.Conv2d(hg_num_feat, num_keypoints, 1))
         init_kaiming(self)
+        if from_scratch:
+            for module in self.modules():
+                if isinstance(module, HourglassResidual):
+                    nn.init.zeros_(module.body[-1].weight)
+            nn.init.zeros_(self.head[-1].weight)
+            # such an hourglass adds up one copy of its input per level
+            self.compress_in.weight.data /= DEPTH + 1
 
     def forward(self, x: Tensor, hidden: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
         """Heatmaps and the hidden state of the next pass.

@@ -41,11 +41,11 @@ class ProjectionGroups(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``B,F,h,w`` to the down-projected maps of all groups, ``B,G*F,h,w``."""
-        low: List[Tensor] = [x]
-        high: List[Tensor] = []
-        for i in range(len(self.up)):
-            high.append(self.up[i](x if i == 0 else self.uptran[i - 1](torch.cat(low, 1))))
-            low.append(self.down[i](high[0] if i == 0 else self.downtran[i - 1](torch.cat(high, 1))))
+        high: List[Tensor] = [self.up[0](x)]
+        low: List[Tensor] = [x, self.down[0](high[0])]
+        for up, down, uptran, downtran in zip(self.up[1:], self.down[1:], self.uptran, self.downtran):
+            high.append(up(uptran(torch.cat(low, 1))))
+            low.append(down(downtran(torch.cat(high, 1))))
         return torch.cat(low[1:], 1)
 
 
