@@ -87,7 +87,7 @@ class DIC(nn.Module):
         self.upscale = upscale
         shuffle = upscale // HEATMAP_STRIDE
 
-        self.register_buffer('mean', torch.tensor((0.509, 0.424, 0.378)).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer('mean', torch.tensor((0.509, 0.424, 0.378)), persistent=False)
         self.conv_in = conv_prelu(num_in_ch, num_feat * shuffle**2, 3, padding=1)
         self.pixel_shuffle = nn.PixelShuffle(shuffle)
         self.first_block = ProjectionBlock(num_feat, num_feat, num_groups, projection_scale)
@@ -119,7 +119,8 @@ class DIC(nn.Module):
             raise ValueError(
                 f'lq has the shape {tuple(x.shape)}; expected B,3,h,w with h and w multiples of {multiple} '
                 f'(upscale={self.upscale}), so that the hourglass can halve the SR image six times.')
-        x = x - self.mean
+        mean = self.mean.view(3, 1, 1)
+        x = x - mean
         base = F.interpolate(x, scale_factor=float(self.upscale), mode='bilinear', align_corners=False)
         feat = self.pixel_shuffle(self.conv_in(x))
 
@@ -133,7 +134,7 @@ class DIC(nn.Module):
             else:
                 hidden = self.block(feat, hidden, heatmaps[-1])
             sr = base + self.conv_out(self.out(hidden))
-            images.append(sr + self.mean)
+            images.append(sr + mean)
             if return_steps or step < self.num_steps - 1:
                 heatmap, attention = self.hourglass(sr, attention)
                 heatmaps.append(heatmap)

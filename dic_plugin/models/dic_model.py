@@ -47,6 +47,13 @@ class DICModel(SRModel):
         super().__init__(deepcopy(opt))
 
     # ---------------------------------------------------------------- weights
+    def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
+        return super().model_to_device(self._lay_out(net))
+
+    def _lay_out(self, net: torch.nn.Module) -> torch.nn.Module:
+        # On a CPU a training step of options/train_DIC.yml took 0.7 of the time in this layout; GPUs were not measured.
+        return net.to(memory_format=torch.channels_last) if self.device.type == 'cpu' else net
+
     def load_network(self,
                      net: torch.nn.Module,
                      load_path: str,
@@ -75,8 +82,10 @@ class DICModel(SRModel):
         if hourglass_path:
             self.load_network(self.get_bare_model(self.net_g).hourglass, hourglass_path)
         super().init_training_settings()
-        if hourglass_path and self.ema_decay > 0:
-            self.load_network(self.net_g_ema.hourglass, hourglass_path)
+        if self.ema_decay > 0:
+            self._lay_out(self.net_g_ema)
+            if hourglass_path:
+                self.load_network(self.net_g_ema.hourglass, hourglass_path)
 
         self.cri_heatmap = None
         if train_opt.get('heatmap_opt'):

@@ -1,0 +1,89 @@
+"""Every shipped option file: parsed as BasicSR parses it, checked, and its networks, losses and model built."""
+import glob
+import os
+import sys
+
+import numpy as np
+import pytest
+import torch
+from basicsr.data import build_dataset
+from basicsr.models import build_model
+from basicsr.utils.options import parse_options
+
+from dic_plugin import __version__
+from dic_plugin.utils.option_check import check_options
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir))
+FILES = sorted(glob.glob(os.path.join(ROOT, 'options', '**', '*.yml'), recursive=True))
+NAMES = [os.path.relpath(file, ROOT) for file in FILES]
+
+
+def parse(file, tmp_path, monkeypatch):
+    is_train = os.path.basename(file).startswith('train')
+    monkeypatch.setattr(sys, 'argv', ['train.py', '-opt', file, '--force_yml', 'num_gpu=0'])
+    return parse_options(str(tmp_path), is_train=is_train)[0], is_train
+
+
+def test_all_recipes_are_there():
+    expected = {f'options/{kind}_DIC{data}.yml' for kind in ('train', 'test') for data in ('', '_CelebA', '_Helen')}
+    assert expected <= set(NAMES)
+
+
+@pytest.mark.parametrize('file', FILES, ids=NAMES)
+def test_builds(file, tmp_path, monkeypatch):
+    opt, is_train = parse(file, tmp_path, monkeypatch)
+    assert opt['plugin'] == __version__
+    check_options(opt, is_train)
+    # weights of others and of earlier trainings are not in a clean clone
+    for key in list(opt['path']):
+        if key.startswith('pretrain_'):
+            opt['path'][key] = None
+    model = build_model(opt)
+    assert model.is_train == is_train
+    if is_train:
+        assert model.cri_pix is not None and model.cri_heatmap is not None
+        assert len(model.optimizers) == len(model.schedulers) == 1
+
+
+@pytest.mark.parametrize('file', FILES, ids=NAMES)
+def test_names_itself_and_tells_its_command(file, tmp_path, monkeypatch):
+    opt, is_train = parse(file, tmp_path, monkeypatch)
+    name = os.path.basename(file)
+    assert opt['name'] + '.yml' == name
+    with open(file) as lines:
+        text = lines.read()
+    assert f'python basicsr/{"train" if is_train else "test"}.py -opt options/{name}' in text
+    if not is_train and opt['path'].get('pretrain_network_g'):  # it tests the network that its training option trains
+        train, _ = parse(file.replace('test_', 'train_'), tmp_path, monkeypatch)
+        assert train['network_g'] == opt['network_g']
+        assert f'experiments/{train["name"]}/models/' in opt['path']['pretrain_network_g']
+
+
+@pytest.mark.parametrize('data, decay', [('CelebA', 2000), ('Helen', 20000)])
+def test_published_settings(data, decay, tmp_path, monkeypatch):
+    opt, _ = parse(os.path.join(ROOT, 'options', f'train_DIC_{data}.yml'), tmp_path, monkeypatch)
+    train = opt['train']
+    assert (train['total_iter'], train['release_hourglass_iter']) == (150000, decay)
+    assert train['scheduler']['milestones'] == [10000, 20000, 40000, 80000]
+    assert (train['optim_g']['lr'], train['heatmap_opt']['loss_weight']) == (1e-4, 0.1)
+    assert opt['datasets']['train']['batch_size_per_gpu'] == 8
+    augmented = opt['datasets']['train'].get('aspect_ratio_range') is not None
+    assert augmented == opt['datasets']['train']['use_rot'] == opt['datasets']['train']['use_hflip'] == (
+        data == 'Helen')
+
+
+@pytest.mark.parametrize('file', [file for file in FILES if 'CelebA' in file or 'Helen' in file])
+def test_missing_data_says_how_to_prepare_it(file, tmp_path, monkeypatch):
+    opt, _ = parse(file, tmp_path, monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    for dataset in opt['datasets'].values():
+        with pytest.raises(FileNotFoundError, match=r'datasets/(celeba|helen)/.*prepare_faces'):
+            build_dataset(dataset)
+
+
+def test_embedded_default_needs_no_data(tmp_path, monkeypatch):
+    opt, _ = parse(os.path.join(ROOT, 'options', 'train_DIC.yml'), tmp_path, monkeypatch)
+    train, val = (build_dataset(opt['datasets'][phase])[0] for phase in ('train', 'val'))
+    assert train['lq'].shape == (3, 16, 16) and train['landmarks'].shape == (68, 2)
+    assert not torch.equal(train['gt'], val['gt'])
+    assert np.isfinite(val['landmarks'].numpy()).all()
