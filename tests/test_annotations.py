@@ -85,7 +85,7 @@ def test_missing_array_is_named(tmp_path):
 
 
 def test_missing_file_says_how_to_make_one(tmp_path):
-    with pytest.raises(FileNotFoundError, match='absent.npz.*prepare_faces.py'):
+    with pytest.raises(FileNotFoundError, match='absent.npz.*README.md, section "Data"'):
         FaceAnnotations.load(str(tmp_path / 'absent.npz'))
 
 

@@ -19,6 +19,7 @@ from dic_plugin.data.synthetic import draw_face
 from dic_plugin.models.dic_model import batches
 from dic_plugin.utils.checkpoint import CheckpointError, save_params
 from dic_plugin.utils.drawing import ZOOM, Tile, draw_landmarks, draw_strip
+from dic_plugin.utils.option_check import OptionError
 
 OPTIONS = os.path.join(os.path.dirname(__file__), os.pardir, 'options')
 TINY = dict(type='DIC', num_feat=4, num_groups=2, num_steps=2, hg_num_feat=8, num_fusion_block=1, projection_scale=2)
@@ -77,6 +78,19 @@ def test_options_are_only_read(tmp_path):
     model = build(opt)
     step(model, [1])
     assert opt == before
+
+
+@pytest.mark.parametrize('section, key, message', [
+    ('train', 'release_hourglas_iter',
+     "train:release_hourglas_iter: no such option; did you mean 'release_hourglass_iter'"),
+    ('val', 'batchsize', "did you mean 'batch_size'"),
+    ('network_g', 'num_featt', "network_g:num_featt: no such option; did you mean 'num_feat'"),
+])
+def test_misspelt_options_are_named_also_without_our_launchers(tmp_path, section, key, message):
+    opt = options(tmp_path)
+    opt[section][key] = 1
+    with pytest.raises(OptionError, match=message):
+        build_model(opt)
 
 
 def test_losses_are_sums_over_the_steps_and_logged_by_step(tmp_path):

@@ -377,13 +377,13 @@ def test_lmdb_without_meta_info_is_named(faces):
 def test_empty_folder_is_named(tmp_path):
     os.makedirs(tmp_path / 'faces')
     (tmp_path / 'faces' / 'notes.txt').write_text('no image')
-    with pytest.raises(ValueError, match='/faces. holds no image .*prepare_faces.py'):
+    with pytest.raises(ValueError, match='/faces. holds no image .*README.md, section "Data"'):
         FaceLandmarkDataset(options(tmp_path))
 
 
 @pytest.mark.parametrize('backend', ['disk', 'lmdb'])
 def test_missing_data_root_says_how_to_prepare_it(tmp_path, backend):
-    with pytest.raises(FileNotFoundError, match='/faces. does not exist; .*python scripts/prepare_faces.py.*README'):
+    with pytest.raises(FileNotFoundError, match='/faces. does not exist; .*README.md, section "Data"'):
         FaceLandmarkDataset(options(tmp_path, io_backend={'type': backend}))
 
 

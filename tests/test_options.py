@@ -77,7 +77,7 @@ def test_missing_data_says_how_to_prepare_it(file, tmp_path, monkeypatch):
     opt, _ = parse(file, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     for dataset in opt['datasets'].values():
-        with pytest.raises(FileNotFoundError, match=r'datasets/(celeba|helen)/.*prepare_faces'):
+        with pytest.raises(FileNotFoundError, match=r'datasets/(celeba|helen)/.*README.md, section "Data"'):
             build_dataset(dataset)
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.utils.checkpoint import load_into, load_params
 from dic_plugin.utils.drawing import Tile, draw_strip
+from dic_plugin.utils.option_check import check_options
 
 
 @MODEL_REGISTRY.register()
@@ -33,6 +34,10 @@ class DICModel(SRModel):
         train: heatmap_opt: the landmark loss, ``type: LandmarkHeatmapLoss``. Without it no landmarks are needed.
         train: release_hourglass_iter: the hourglass stays frozen up to and including this iteration. Default: 0.
         val: batch_size: faces per forward pass in validation. Default: 8.
+
+    Raises:
+        OptionError: an option is misspelt or missing.
+        CheckpointError: given weights cannot be read or are another network's.
     """
     option_keys = {
         'path': ('pretrain_hourglass', ),
@@ -41,6 +46,7 @@ class DICModel(SRModel):
     }
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
+        check_options(opt, opt['is_train'])  # our launchers did so already; an unmodified BasicSR did not
         # A saturated softmax of the fusion passes gradients of about 1e-40 on: as denormals they made single iterations
         # on a CPU 10 times longer. Before the first parallel operation, whose threads inherit the setting.
         torch.set_flush_denormal(True)
