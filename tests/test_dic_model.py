@@ -332,3 +332,12 @@ def test_strip_enlarges_the_input_by_repeating_pixels():
     strip = draw_strip([Tile('input', small), Tile('truth', np.zeros((32, 32, 3), np.uint8))])
     factor = ZOOM * 8
     assert np.array_equal(strip[-4 * factor:, :4 * factor], small.repeat(factor, 0).repeat(factor, 1))
+
+
+def test_basicsr_makes_no_folder_of_a_pretrained_hourglass(tmp_path):
+    from basicsr.utils import make_exp_dirs  # as the plugin leaves it
+    path = {key: str(tmp_path / key) for key in ('experiments_root', 'models', 'pretrain_hourglass')}
+    opt = dict(is_train=True, path=path)
+    make_exp_dirs(opt)
+    assert sorted(os.listdir(tmp_path)) == ['experiments_root', 'models']
+    assert len(path) == 3
