@@ -52,17 +52,13 @@ def options(model='ToyModel', dataset='ToyDataset'):
                 'scale': 4,
                 'batch_size_per_gpu': 2,
                 'num_worker_per_gpu': 0,
-                'io_backend': {
-                    'type': 'disk'
-                }
-            } if dataset != 'ToyDataset' else {
-                'name': 'a',
-                'type': dataset,
-                'phase': 'train',
-                'scale': 4,
-                'batch_size_per_gpu': 2,
-                'num_worker_per_gpu': 0,
-                'num_images': 4
+                **({
+                    'num_images': 4
+                } if dataset == 'ToyDataset' else {
+                       'io_backend': {
+                           'type': 'disk'
+                       }
+                   })
             }
         },
         'network_g': {

@@ -91,7 +91,8 @@ class DICModel(SRModel):
         if self.ema_decay > 0:
             self._lay_out(self.net_g_ema)
             if hourglass_path:
-                self.load_network(self.net_g_ema.hourglass, hourglass_path)
+                hourglass = self.get_bare_model(self.net_g).hourglass
+                self.net_g_ema.hourglass.load_state_dict(hourglass.state_dict())
 
         self.cri_heatmap = None
         if train_opt.get('heatmap_opt'):
