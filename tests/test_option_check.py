@@ -38,6 +38,7 @@ def toys(monkeypatch):
 
 def options(model='ToyModel', dataset='ToyDataset'):
     """Options as BasicSR's parse_options returns them for training."""
+    own = {'num_images': 4} if dataset == 'ToyDataset' else {'io_backend': {'type': 'disk'}}
     return {
         'name': 'toy',
         'model_type': model,
@@ -52,13 +53,7 @@ def options(model='ToyModel', dataset='ToyDataset'):
                 'scale': 4,
                 'batch_size_per_gpu': 2,
                 'num_worker_per_gpu': 0,
-                **({
-                    'num_images': 4
-                } if dataset == 'ToyDataset' else {
-                       'io_backend': {
-                           'type': 'disk'
-                       }
-                   })
+                **own
             }
         },
         'network_g': {
