@@ -1,0 +1,1 @@
+"""Landmarks found in the photographs themselves: one detector a file."""
