@@ -16,7 +16,7 @@ import torch
 import yaml
 from reference import GOLDEN, assert_digest, fill, published_shapes, wave_input
 
-from dic_plugin.archs import DIC, FeedbackHourglass
+from dic_plugin.archs import DIC, FeedbackHourglass, StackedHourglass
 from dic_plugin.utils.checkpoint import load_params, load_tensors
 from dic_plugin.utils.published_checkpoints import convert, option_lines
 from dic_plugin.utils.published_names import (openmmlab_light_cnn_name, openmmlab_name, published_hourglass_name,
@@ -25,6 +25,7 @@ from dic_plugin.utils.published_names import (openmmlab_light_cnn_name, openmmla
 SCRIPT = Path(__file__).parents[1] / 'scripts' / 'convert_checkpoint.py'
 SMALL = dict(num_feat=8, num_groups=3, upscale=8, hg_num_feat=16, num_keypoints=68, num_fusion_block=2)
 PAPER = dict(num_feat=48, num_groups=6, upscale=8, hg_num_feat=256, num_keypoints=68, num_fusion_block=7)
+EVALUATOR = dict(num_feat=256, num_stacks=4, num_keypoints=68)
 
 
 def small_shapes(hg_num_feat=16, num_keypoints=68):
@@ -143,10 +144,20 @@ def test_hourglass_alone_is_the_hourglass_of_dic():
 def test_every_published_network_is_recognised(network, kind):
     converted = convert(empty(published_shapes(network)))
     assert converted.kind == kind
-    assert converted.options == (PAPER if kind == 'DIC' else {})
+    assert converted.options == {'DIC': PAPER, 'StackedHourglass': EVALUATOR}.get(kind, {})
     assert converted.notes == []
-    if network.startswith(('LightCNN', 'Stacked')):  # these keep their names
+    if network.startswith('LightCNN'):  # keeps its names
         assert {key: tuple(value.shape) for key, value in converted.params.items()} == published_shapes(network)
+
+
+def test_evaluator_gives_the_published_figures():
+    entry = GOLDEN['stacked_hourglass']
+    converted = convert({'state_dict': fill(published_shapes('StackedHourGlass_HG_68_CelebA'))})
+    network = StackedHourglass(**converted.options).eval()
+    network.load_state_dict(converted.params)
+    network.mean.zero_()  # the reference's input is mean-subtracted
+    with torch.no_grad():
+        assert_digest(network(wave_input([2, 3, 128, 128]).float()), entry['output'])
 
 
 def test_light_cnn_gets_the_papers_names():

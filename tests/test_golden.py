@@ -3,7 +3,7 @@ import pytest
 import torch
 from reference import GOLDEN, assert_digest, fill_network, published_shapes, wave_input
 
-from dic_plugin.archs import DIC
+from dic_plugin.archs import DIC, StackedHourglass
 from dic_plugin.landmarks.heatmaps import component_maps
 from dic_plugin.landmarks.layouts import component_groups
 
@@ -71,3 +71,14 @@ def test_component_maps(num_keypoints):
     maps = component_maps(heatmap, component_groups(num_keypoints))
     assert_digest(maps, GOLDEN['component_maps'][str(num_keypoints)])
     assert torch.equal(maps, component_maps(heatmap, component_groups(num_keypoints), detach=True))
+
+
+def test_stacked_hourglass():
+    """The evaluator, whose tensors have the published order and sizes."""
+    entry = GOLDEN['stacked_hourglass']
+    network = fill_network(StackedHourglass(num_feat=256, num_stacks=4, num_keypoints=68)).eval()
+    published = published_shapes('StackedHourGlass_HG_68_CelebA')
+    assert [tuple(value.shape) for value in network.state_dict().values()] == list(published.values())
+    network.mean.zero_()
+    with torch.no_grad():
+        assert_digest(network(wave_input([2, 3, 128, 128]).float()), entry['output'])

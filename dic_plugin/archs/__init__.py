@@ -2,5 +2,6 @@
 from dic_plugin.archs.attentive_fusion_arch import AttentiveFusion
 from dic_plugin.archs.dic_arch import DIC, DICOutput
 from dic_plugin.archs.feedback_hourglass_arch import FeedbackHourglass
+from dic_plugin.archs.stacked_hourglass_arch import StackedHourglass
 
-__all__ = ['AttentiveFusion', 'DIC', 'DICOutput', 'FeedbackHourglass']
+__all__ = ['AttentiveFusion', 'DIC', 'DICOutput', 'FeedbackHourglass', 'StackedHourglass']

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dic_plugin.archs.attentive_fusion_arch import AttentiveFusion
-from dic_plugin.archs.feedback_hourglass_arch import SIZE_MULTIPLE, FeedbackHourglass
+from dic_plugin.archs.feedback_hourglass_arch import RGB_MEAN, SIZE_MULTIPLE, FeedbackHourglass
 from dic_plugin.archs.projection_block import ProjectionBlock, conv_prelu, deconv_prelu
 from dic_plugin.archs.weight_init import init_kaiming
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
@@ -87,7 +87,7 @@ class DIC(nn.Module):
         self.upscale = upscale
         shuffle = upscale // HEATMAP_STRIDE
 
-        self.register_buffer('mean', torch.tensor((0.509, 0.424, 0.378)), persistent=False)
+        self.register_buffer('mean', torch.tensor(RGB_MEAN), persistent=False)
         self.conv_in = conv_prelu(num_in_ch, num_feat * shuffle**2, 3, padding=1)
         self.pixel_shuffle = nn.PixelShuffle(shuffle)
         self.first_block = ProjectionBlock(num_feat, num_feat, num_groups, projection_scale)

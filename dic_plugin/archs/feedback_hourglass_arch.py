@@ -2,7 +2,7 @@
 
 Hourglass: Newell et al., ECCV 2016. The feedback: half of its output is handed to the next step's pass.
 """
-from typing import Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -14,6 +14,19 @@ from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
 
 DEPTH = 4  # halvings inside the hourglass
 SIZE_MULTIPLE = HEATMAP_STRIDE * 2**DEPTH  # what an image's height and width must be multiples of
+RGB_MEAN = (0.509, 0.424, 0.378)  # subtracted from what DIC and the hourglasses see, as published
+
+
+def check_image_size(x: Tensor) -> None:
+    """Refuse an image that a hourglass cannot halve often enough.
+
+    Raises:
+        ValueError: height or width of ``B,3,H,W`` is not a multiple of 64.
+    """
+    if x.shape[2] % SIZE_MULTIPLE or x.shape[3] % SIZE_MULTIPLE:
+        raise ValueError(f'The image for the hourglass is {x.shape[2]}x{x.shape[3]}; expected height and width to be '
+                         f'multiples of {SIZE_MULTIPLE}, as it is reduced {HEATMAP_STRIDE} times and then halved '
+                         f'{DEPTH} times.')
 
 
 class HourglassResidual(nn.Module):
@@ -31,14 +44,23 @@ class HourglassResidual(nn.Module):
 
 
 class Hourglass(nn.Module):
-    """Pool, recurse, upsample, and add what went around: one level per depth, a residual at the centre."""
+    """Pool, recurse, upsample, and add what went around: one level per depth, a residual at the centre.
 
-    def __init__(self, num_feat: int, depth: int) -> None:
+    Args:
+        num_feat: channels of every map.
+        depth: halvings.
+        residual: what the blocks are made by, from the numbers of channels in and out.
+    """
+
+    def __init__(self,
+                 num_feat: int,
+                 depth: int,
+                 residual: Callable[[int, int], nn.Module] = HourglassResidual) -> None:
         super().__init__()
-        self.around = HourglassResidual(num_feat, num_feat)
-        self.before = HourglassResidual(num_feat, num_feat)
-        self.inner = Hourglass(num_feat, depth - 1) if depth > 1 else HourglassResidual(num_feat, num_feat)
-        self.after = HourglassResidual(num_feat, num_feat)
+        self.around = residual(num_feat, num_feat)
+        self.before = residual(num_feat, num_feat)
+        self.inner = Hourglass(num_feat, depth - 1, residual) if depth > 1 else residual(num_feat, num_feat)
+        self.after = residual(num_feat, num_feat)
 
     def forward(self, x: Tensor) -> Tensor:
         low = self.after(self.inner(self.before(F.max_pool2d(x, 2))))
@@ -99,11 +121,7 @@ class FeedbackHourglass(nn.Module):
         Raises:
             ValueError: H or W is not a multiple of 64.
         """
-        if x.shape[2] % SIZE_MULTIPLE or x.shape[3] % SIZE_MULTIPLE:
-            raise ValueError(
-                f'The image for the hourglass is {x.shape[2]}x{x.shape[3]}; expected height and width to be '
-                f'multiples of {SIZE_MULTIPLE}, as it is reduced {HEATMAP_STRIDE} times and then halved '
-                f'{DEPTH} times.')
+        check_image_size(x)
         feat = self.stem(x)
         feat = self.compress_in(torch.cat((feat, feat if hidden is None else hidden), 1))
         shown, handed_on = self.hourglass(feat).split(self.hg_num_feat, 1)

@@ -13,13 +13,12 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 import torch
 from torch import Tensor, nn
 
-from dic_plugin.archs import DIC, FeedbackHourglass
-from dic_plugin.archs.feedback_hourglass_arch import DEPTH
+from dic_plugin.archs import DIC, FeedbackHourglass, StackedHourglass
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
 from dic_plugin.landmarks.layouts import component_groups
 from dic_plugin.utils.checkpoint import CheckpointError, check_shapes, is_state_dict, strip_module
 from dic_plugin.utils.published_names import (Name, openmmlab_light_cnn_name, openmmlab_name, published_hourglass_name,
-                                              published_name)
+                                              published_name, published_stacked_hourglass_name)
 
 Params = Mapping[str, Tensor]
 Shapes = Dict[str, Tuple[int, ...]]
@@ -30,8 +29,8 @@ class Converted(NamedTuple):
 
     Attributes:
         kind: 'DIC', 'FeedbackHourglass', 'LightCNN_discriminator', 'LightCNN_feature' or 'StackedHourglass'.
-        params: the state dict. DIC and FeedbackHourglass have the names of this project's architectures; the other
-            networks keep those of the paper's code.
+        params: the state dict. DIC and the hourglasses have the names of this project's architectures; LightCNN keeps
+            those of the paper's code.
         options: arguments of the architecture that the weights need; empty for the networks that have no options.
         notes: options that the weights need but do not tell, in words.
         discriminator: the state dict of a DICGAN's discriminator if it was asked for and is there.
@@ -128,40 +127,11 @@ def _describe_light_cnn(classifier: bool, params: Params, name: Name) -> Descrip
 
 
 def _describe_stacked_hourglass(params: Params, name: Name) -> Description:
-    """The landmark evaluator: hourglasses with batch norm, each shown what the previous one predicted."""
-    shapes: Shapes = {}
-
-    def conv_norm(conv: str, norm: str, *weight: int) -> None:
-        _layer(shapes, conv, *weight)
-        _layer(shapes, norm, weight[0])
-        shapes.update({f'{norm}.running_mean': weight[:1], f'{norm}.running_var': weight[:1]})
-        shapes[f'{norm}.num_batches_tracked'] = ()
-
-    def residual(prefix: str, num_in_ch: int, num_out_ch: int) -> None:
-        half, body = num_out_ch // 2, f'{prefix}.conv_block'
-        conv_norm(f'{body}.0', f'{body}.1', half, num_in_ch, 1, 1)
-        conv_norm(f'{body}.3', f'{body}.4', half, half, 3, 3)
-        conv_norm(f'{body}.6', f'{body}.7', num_out_ch, half, 1, 1)
-        if num_in_ch != num_out_ch:
-            conv_norm(f'{prefix}.skip_layer.0', f'{prefix}.skip_layer.1', num_out_ch, num_in_ch, 1, 1)
-
-    num_feat = _size(params, name, 256, 'hg0_lin1.conv_block.0.bias', 'hg0_lin1.conv_block.1.bias')
-    num_keypoints = _size(params, name, 68, 'hg0_conv_pred.bias', 'hg0_conv_pred.weight')
-    num_stack = _count(params, 4, 'hg0.')
-    conv_norm('pre_conv_block.0', 'pre_conv_block.1', num_feat // 4, 3, 7, 7)
-    residual('pre_conv_block.3', num_feat // 4, num_feat // 2)
-    residual('pre_conv_block.5', num_feat // 2, num_feat // 2)
-    residual('pre_conv_block.6', num_feat // 2, num_feat)
-    for stack in range(num_stack):
-        for part in [f'{level}_{number}' for level in range(1, DEPTH + 1) for number in (1, 2, 3)] + ['_center']:
-            residual(f'hg{stack}.res{part}', num_feat, num_feat)
-        residual(f'hg{stack}_res1', num_feat, num_feat)
-        conv_norm(f'hg{stack}_lin1.conv_block.0', f'hg{stack}_lin1.conv_block.1', num_feat, num_feat, 1, 1)
-        _layer(shapes, f'hg{stack}_conv_pred', num_keypoints, num_feat, 1, 1)
-        if stack < num_stack - 1:
-            _layer(shapes, f'hg{stack}_conv1', num_feat, num_feat, 1, 1)
-            _layer(shapes, f'hg{stack}_conv2', num_feat, num_keypoints, 1, 1)
-    return {}, shapes, []
+    options = dict(
+        num_feat=_size(params, name, 256, 'stacks.0.linear.0.bias', 'stacks.0.linear.1.bias'),
+        num_stacks=_count(params, 4, 'hg0.'),
+        num_keypoints=_size(params, name, 68, 'stacks.0.predict.bias', 'stacks.0.predict.weight'))
+    return options, _shapes(lambda: StackedHourglass(**options)), []
 
 
 # ---------------------------------------------------------------- recognition and conversion
@@ -182,7 +152,7 @@ def _recognise(params: Params, prefix: str) -> Optional[Tuple[str, Name, Callabl
     if has('hg.', 'hg_conv_out.'):
         return 'FeedbackHourglass', published_hourglass_name, _describe_hourglass
     if has('hg0.', 'hg0_'):
-        return 'StackedHourglass', str, _describe_stacked_hourglass
+        return 'StackedHourglass', published_stacked_hourglass_name, _describe_stacked_hourglass
     if has('features.'):
         name = openmmlab_light_cnn_name if has('features.3.') else str
         classifier = has('classifier.')

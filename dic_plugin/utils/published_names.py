@@ -30,6 +30,21 @@ _PUBLISHED_HOURGLASS = (
     *((r'^hourglass\.' + r'inner\.' * depth + role, f'hg.res{DEPTH - depth}_{number}.') for depth in range(DEPTH)
       for number, role in enumerate((r'around\.', r'before\.', r'after\.'), 1)),
 )
+_PUBLISHED_STACKED_HOURGLASS = (
+    (r'^stacks\.(\d+)\.hourglass\.', r'hg\1.hourglass.'),
+    (r'^stacks\.(\d+)\.', r'hg\1_'),
+    (r'\.body\.', '.conv_block.'),
+    (r'\.skip\.', '.skip_layer.'),
+    (r'^stem\.', 'pre_conv_block.'),
+    (r'_residual\.', '_res1.'),
+    (r'_linear\.', '_lin1.conv_block.'),
+    (r'_predict\.', '_conv_pred.'),
+    (r'_feat_back\.', '_conv1.'),
+    (r'_heatmap_back\.', '_conv2.'),
+    (r'hourglass\.' + r'inner\.' * DEPTH, 'res_center.'),
+    *((r'hourglass\.' + r'inner\.' * depth + role, f'res{DEPTH - depth}_{number}.') for depth in range(DEPTH)
+      for number, role in enumerate((r'around\.', r'before\.', r'after\.'), 1)),
+)
 _OPENMMLAB = (
     (r'(conv|compress)_in\.', 'conv_first.'),
     (r'compress_out\.', 'conv_last.'),
@@ -89,6 +104,15 @@ def published_hourglass_name(key: str) -> str:
     'hg.res1_1.conv_block.0.bias'
     """
     return _rename(_PUBLISHED_HOURGLASS, key)
+
+
+def published_stacked_hourglass_name(key: str) -> str:
+    """What the paper's code calls a tensor of this project's StackedHourglass.
+
+    >>> published_stacked_hourglass_name('stacks.2.hourglass.inner.after.body.4.running_mean')
+    'hg2.res3_3.conv_block.4.running_mean'
+    """
+    return _rename(_PUBLISHED_STACKED_HOURGLASS, key)
 
 
 def openmmlab_name(key: str) -> str:
