@@ -10,13 +10,14 @@ import torch
 import yaml
 from basicsr.data import build_dataloader, build_dataset
 from basicsr.models import build_model
+from basicsr.models.sr_model import SRModel
 from basicsr.utils import imwrite, tensor2img
 from basicsr.utils.options import ordered_yaml
 from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC
 from dic_plugin.data.synthetic import draw_face
-from dic_plugin.models.dic_model import batches
+from dic_plugin.models.face_model import batches
 from dic_plugin.utils.checkpoint import CheckpointError, save_params
 from dic_plugin.utils.drawing import ZOOM, Tile, draw_landmarks, draw_strip
 from dic_plugin.utils.option_check import OptionError
@@ -249,9 +250,9 @@ def test_validation_reports_every_step_whatever_the_batch(tmp_path):
 def test_validation_measures_what_basicsr_measures(tmp_path):
     model, scalars = validate(tmp_path, 2)
     stock = copy.copy(model)
-    stock.__class__ = type('Stock', (type(model).__mro__[1], ), {})
+    stock.__class__ = type('Stock', (SRModel, ), {})
     stock.opt = {**model.opt, 'val': {'metrics': {'psnr': model.opt['val']['metrics']['psnr']}}}
-    stock.test = lambda: type(model).test(stock)
+    stock.test, stock._net_to_test = (lambda: type(model).test(stock)), model._net_to_test
     stock.metric_results, stock.best_metric_results = {'psnr': 0}, {}
     dataset = model.opt['datasets']['val']
     stock.validation(torch.utils.data.DataLoader(build_dataset(dataset)), 5, None, False)

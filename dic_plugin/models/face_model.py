@@ -1,0 +1,226 @@
+"""What the plugin's training models share: checks, safe weights, losses by step, and validation with landmarks."""
+import inspect
+from copy import deepcopy
+from os import path as osp
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+
+import torch
+from basicsr.metrics import calculate_metric
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger
+from basicsr.utils.registry import METRIC_REGISTRY
+from tqdm import tqdm
+
+from dic_plugin.utils.checkpoint import load_into, load_params
+from dic_plugin.utils.option_check import check_options
+
+
+class FaceModel(SRModel):
+    """A BasicSR model of faces with landmarks; not registered, see DICModel and LandmarkModel.
+
+    A model says in ``_faces`` what a tested batch has given: every face has rows (steps, or kinds of input), each with
+    a picture and landmarks, which validation measures, averages and logs one by one. The last row's figures are the
+    metrics as BasicSR knows them.
+
+    Options beside SRModel's; the options handed in are never changed (BasicSR's models pop theirs from a copy):
+        val: batch_size: faces per forward pass in validation. Default: 8.
+    """
+    option_keys = {'val': ('batch_size', )}
+    row_kind = 'step'  # what the rows of the logged table are
+    fixed_rows: Tuple[str, ...] = ()  # rows that training does not change: not for TensorBoard
+
+    def __init__(self, opt: Mapping[str, Any]) -> None:
+        check_options(opt, opt['is_train'])  # our launchers did so already; an unmodified BasicSR did not
+        self.check_own_options(opt)
+        # A saturated softmax of the fusion passes gradients of about 1e-40 on: as denormals they made single iterations
+        # on a CPU 10 times longer. Before the first parallel operation, whose threads inherit the setting.
+        torch.set_flush_denormal(True)
+        super().__init__(deepcopy(opt))
+
+    def check_own_options(self, opt: Mapping[str, Any]) -> None:
+        """Refuse what the options' names alone do not tell.
+
+        Raises:
+            OptionError: names the option.
+        """
+
+    # ---------------------------------------------------------------- weights
+    def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
+        return super().model_to_device(self._lay_out(net))
+
+    def _lay_out(self, net: torch.nn.Module) -> torch.nn.Module:
+        # On a CPU a training step of options/train_DIC.yml took 0.7 of the time in this layout; GPUs were not measured.
+        return net.to(memory_format=torch.channels_last) if self.device.type == 'cpu' else net
+
+    def load_network(self,
+                     net: torch.nn.Module,
+                     load_path: str,
+                     strict: bool = True,
+                     param_key: Optional[str] = 'params') -> None:
+        """As BasicSR's, but only tensors are unpickled, and a checkpoint of another network is refused key by key.
+
+        Raises:
+            CheckpointError: see dic_plugin.utils.checkpoint.
+        """
+        net = self.get_bare_model(net)
+        params = load_params(load_path, param_key)
+        get_root_logger().info(
+            f'Loading {net.__class__.__name__} model from {load_path}, with param key: [{param_key}].')
+        if strict:
+            load_into(net, params, load_path)
+        else:
+            self._print_different_keys_loading(net, params, strict)
+            net.load_state_dict(params, strict=False)
+
+    # --------------------------------------------------------------- training
+    def feed_data(self, data: Mapping[str, Any]) -> None:
+        super().feed_data(data)
+        self.landmarks = data['landmarks'].to(self.device) if 'landmarks' in data else None
+
+    @staticmethod
+    def _sum_over_steps(name: str, losses: List[torch.Tensor], loss_dict: Dict[str, torch.Tensor]) -> torch.Tensor:
+        """The sum of the steps' losses; it and its terms are put into the log."""
+        total = torch.stack(losses).sum()
+        loss_dict[name] = total
+        if len(losses) > 1:
+            loss_dict.update({f'{name}_step{step}': loss for step, loss in enumerate(losses, 1)})
+        return total
+
+    def _target_heatmaps(self, heatmap: torch.Tensor) -> torch.Tensor:
+        if self.landmarks is None:
+            raise ValueError('train:heatmap_opt needs landmarks, which the training dataset does not give. Name its '
+                             'annotation_file, or remove heatmap_opt.')
+        if self.landmarks.shape[1] != heatmap.shape[1]:
+            raise ValueError(
+                f'The training dataset gives {self.landmarks.shape[1]} landmarks per face, but network_g has '
+                f'num_keypoints={heatmap.shape[1]}.')
+        return self.cri_heatmap.target(self.landmarks, tuple(heatmap.shape[2:]))
+
+    # ------------------------------------------------------------- validation
+    def _net_to_test(self) -> torch.nn.Module:
+        """The EMA network if there is one, in evaluation mode.
+
+        Bare: validation runs on the first process only, where DistributedDataParallel would wait for the others.
+        """
+        net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
+        return net.eval()
+
+    def _faces(self, batch: Mapping[str, Any]) -> Iterator[Dict[str, Any]]:
+        """One dict per face of the batch just tested.
+
+        ``name``, ``gt`` (uint8 BGR or None), ``gt_landmarks`` (``K,2`` or None) and ``rows``: dicts of ``title``,
+        ``image`` (uint8 BGR) and ``landmarks`` (``K,2`` or None).
+        """
+        raise NotImplementedError
+
+    def _save_pictures(self, face: Mapping[str, Any], dataset_name: str, current_iter: Any) -> None:
+        raise NotImplementedError
+
+    def nondist_validation(self, dataloader: Iterable, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+        """Test a dataset and log the mean of every metric, row by row.
+
+        The last row's figures go to the best record and to TensorBoard as in BasicSR; those of other rows to
+        TensorBoard as ``metrics/<dataset>/<metric>_<row>``.
+        """
+        dataset_name = dataloader.dataset.opt['name']
+        metrics = self._usable_metrics(dataloader)
+        sums: Dict[str, Dict[str, float]] = {}  # row -> metric -> sum
+        progress = tqdm(total=len(dataloader.dataset), unit='image', disable=not self.opt['val'].get('pbar', False))
+        num_images = 0
+        for batch in batches(dataloader, self.opt['val'].get('batch_size', 8)):
+            self.feed_data(batch)
+            self.test()
+            for face in self._faces(batch):
+                if save_img:
+                    self._save_pictures(face, dataset_name, current_iter)
+                for row in face['rows']:
+                    results = sums.setdefault(row['title'], {})
+                    for name in metrics:
+                        value = self._metric(name, row, face)
+                        if value is not None:
+                            results[name] = results.get(name, 0.) + value
+                num_images += 1
+            progress.update(len(batch['lq']))
+        progress.close()
+        means = {row: {name: total / num_images for name, total in results.items()} for row, results in sums.items()}
+        if metrics and num_images:
+            self._record(means, metrics, dataset_name, num_images, current_iter, tb_logger)
+
+    def _usable_metrics(self, dataloader: Iterable) -> Dict[str, Mapping[str, Any]]:
+        """The option file's metrics less those that this dataset cannot feed, which is logged."""
+        metrics = dict(self.opt['val'].get('metrics') or {})
+        sample = dataloader.dataset[0] if metrics else {}
+        for name, needs in {name: _needs(opt) for name, opt in metrics.items()}.items():
+            missing = [key for key in needs if key not in sample]
+            if missing:
+                get_root_logger().info(f'{dataloader.dataset.opt["name"]} has no {missing[0]}: {name} is not measured.')
+                del metrics[name]
+        return metrics
+
+    def _metric(self, name: str, row: Mapping[str, Any], face: Mapping[str, Any]) -> Optional[float]:
+        opt = self.opt['val']['metrics'][name]
+        if 'landmarks' in _needs(opt) and row['landmarks'] is None:
+            return None  # bicubic enlargement finds no landmarks
+        data = dict(img=row['image'], img2=face['gt'], landmarks=row['landmarks'], gt_landmarks=face['gt_landmarks'])
+        return calculate_metric(data, opt)
+
+    def _picture_path(self, name: str, dataset_name: str, current_iter: Any) -> str:
+        """Where BasicSR puts the picture of a face."""
+        root = self.opt['path']['visualization']
+        if self.is_train:
+            return osp.join(root, name, f'{name}_{current_iter}.png')
+        return osp.join(root, dataset_name, f'{name}_{self.opt["val"].get("suffix") or self.opt["name"]}.png')
+
+    def _record(self, means: Dict[str, Dict[str, float]], metrics: Mapping[str, Any], dataset_name: str,
+                num_images: int, current_iter: Any, tb_logger: Any) -> None:
+        """Keep the best values, log the table and fill TensorBoard."""
+        last_row = list(means)[-1]
+        self.metric_results = {name: means[last_row][name] for name in metrics}
+        self._initialize_best_metric_results(dataset_name)
+        for name, value in self.metric_results.items():
+            self._update_best_metric_result(dataset_name, name, value, current_iter)
+        self._log_validation_metric_values(current_iter, dataset_name, tb_logger)
+
+        width = max(10, *(len(name) + 2 for name in metrics))
+        title = f'{dataset_name}, {num_images} images'
+        lines = [title + ''.join(f'{name:>{width}}' for name in metrics)]
+        for row, results in means.items():
+            cells = ''.join(f'{results[name]:{width}.4f}' if name in results else f'{"-":>{width}}' for name in metrics)
+            lines.append(f'{row:<{len(title)}}{cells}')
+        get_root_logger().info(f'By {self.row_kind}:\n\t' + '\n\t'.join(lines))
+        if tb_logger:
+            for row in [row for row in means if row not in (*self.fixed_rows, last_row)]:
+                for name, value in means[row].items():
+                    tb_logger.add_scalar(f'metrics/{dataset_name}/{name}_{row.replace(" ", "")}', value, current_iter)
+
+
+def _needs(metric_opt: Mapping[str, Any]) -> List[str]:
+    """What of a sample a metric compares with: its ground-truth image or its landmarks."""
+    parameters = inspect.signature(METRIC_REGISTRY.get(metric_opt['type'])).parameters
+    return [key for key, parameter in (('gt', 'img2'), ('landmarks', 'gt_landmarks')) if parameter in parameters]
+
+
+def batches(dataloader: Iterable[Mapping[str, Any]], size: int) -> Iterator[Dict[str, Any]]:
+    """Join a loader's batches into larger ones (BasicSR's validation loaders give one image at a time).
+
+    Args:
+        dataloader: gives dicts of tensors ``B,...`` and of lists of B strings.
+        size: most images per joined batch. Images of different sizes are never joined.
+    """
+    pending: List[Mapping[str, Any]] = []
+    for batch in dataloader:
+        if pending and (len(pending) * len(batch['lq']) >= size or pending[0]['lq'].shape != batch['lq'].shape):
+            yield _join(pending)
+            pending = []
+        pending.append(batch)
+    if pending:
+        yield _join(pending)
+
+
+def _join(parts: List[Mapping[str, Any]]) -> Dict[str, Any]:
+    return {
+        key:
+        torch.cat([part[key] for part in parts]) if isinstance(value, torch.Tensor) else sum((list(part[key])
+                                                                                              for part in parts), [])
+        for key, value in parts[0].items()
+    }
