@@ -1,9 +1,9 @@
 """The network against figures measured on the published implementation (tests/data/golden.json)."""
 import pytest
 import torch
-from reference import GOLDEN, assert_digest, fill_network, published_shapes, wave_input
+from reference import GOLDEN, assert_digest, fill, fill_network, published_shapes, wave_input
 
-from dic_plugin.archs import DIC, StackedHourglass
+from dic_plugin.archs import DIC, LightCNNDiscriminator, LightCNNFeature, StackedHourglass
 from dic_plugin.landmarks.heatmaps import component_maps
 from dic_plugin.landmarks.layouts import component_groups
 
@@ -82,3 +82,14 @@ def test_stacked_hourglass():
     network.mean.zero_()
     with torch.no_grad():
         assert_digest(network(wave_input([2, 3, 128, 128]).float()), entry['output'])
+
+
+@pytest.mark.parametrize('network, entry, published', [
+    (LightCNNDiscriminator, 'lightcnn_discriminator', 'LightCNN_discriminator'),
+    (LightCNNFeature, 'lightcnn_feature', 'LightCNN_feature'),
+])
+def test_light_cnn(network, entry, published):
+    network = network()
+    network.load_state_dict(fill(published_shapes(published)))  # the published names
+    with torch.no_grad():
+        assert_digest(network((0.5 + wave_input([2, 3, 128, 128])).float()), GOLDEN[entry]['output'])

@@ -2,6 +2,10 @@
 from dic_plugin.archs.attentive_fusion_arch import AttentiveFusion
 from dic_plugin.archs.dic_arch import DIC, DICOutput
 from dic_plugin.archs.feedback_hourglass_arch import FeedbackHourglass
+from dic_plugin.archs.light_cnn_arch import LightCNNDiscriminator, LightCNNFeature
 from dic_plugin.archs.stacked_hourglass_arch import StackedHourglass
 
-__all__ = ['AttentiveFusion', 'DIC', 'DICOutput', 'FeedbackHourglass', 'StackedHourglass']
+__all__ = [
+    'AttentiveFusion', 'DIC', 'DICOutput', 'FeedbackHourglass', 'LightCNNDiscriminator', 'LightCNNFeature',
+    'StackedHourglass'
+]
