@@ -1,4 +1,5 @@
 """Importing this package registers its losses."""
+from dic_plugin.losses.face_feature_loss import FaceFeatureLoss
 from dic_plugin.losses.landmark_heatmap_loss import LandmarkHeatmapLoss
 
-__all__ = ['LandmarkHeatmapLoss']
+__all__ = ['FaceFeatureLoss', 'LandmarkHeatmapLoss']
