@@ -62,10 +62,15 @@ class DICModel(FaceModel):
     # --------------------------------------------------------------- training
     def optimize_parameters(self, current_iter: int) -> None:
         self.optimizer_g.zero_grad()
+        loss_dict = OrderedDict()
+        self._step_generator(self._generator_loss(loss_dict), current_iter)
+        self._end_iteration(loss_dict)
+
+    def _generator_loss(self, loss_dict: Dict[str, torch.Tensor]) -> torch.Tensor:
+        """Fill ``output`` (the last SR image) and sum up the losses on it and on every step; they go to the log."""
         steps = self.net_g(self.lq, return_steps=True)
         self.output = steps.sr[-1]
 
-        loss_dict = OrderedDict()
         l_total = 0
         if self.cri_pix:
             l_total = l_total + self._sum_over_steps('l_pix', [self.cri_pix(sr, self.gt) for sr in steps.sr], loss_dict)
@@ -78,6 +83,9 @@ class DICModel(FaceModel):
                 if loss is not None:
                     l_total = l_total + loss
                     loss_dict[name] = loss
+        return l_total
+
+    def _step_generator(self, l_total: torch.Tensor, current_iter: int) -> None:
         l_total.backward()
         if current_iter <= self.release_hourglass_iter:
             # Not by requires_grad, which DDP reads only once: without a gradient the optimiser leaves them alone.
@@ -85,6 +93,7 @@ class DICModel(FaceModel):
                 param.grad = None
         self.optimizer_g.step()
 
+    def _end_iteration(self, loss_dict: Dict[str, torch.Tensor]) -> None:
         self.log_dict = self.reduce_loss_dict(loss_dict)
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)
