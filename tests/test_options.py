@@ -41,7 +41,8 @@ def test_builds(file, tmp_path, monkeypatch):
     model = build_model(opt)
     assert model.is_train == is_train
     if is_train:
-        assert model.cri_pix is not None and model.cri_heatmap is not None
+        assert model.cri_heatmap is not None
+        assert opt['model_type'] == 'LandmarkModel' or model.cri_pix is not None
         assert len(model.optimizers) == len(model.schedulers) == 1
 
 
@@ -70,6 +71,16 @@ def test_published_settings(data, decay, tmp_path, monkeypatch):
     augmented = opt['datasets']['train'].get('aspect_ratio_range') is not None
     assert augmented == opt['datasets']['train']['use_rot'] == opt['datasets']['train']['use_hflip'] == (
         data == 'Helen')
+
+
+@pytest.mark.parametrize('data', ['', '_CelebA'])
+def test_dic_can_start_from_the_hourglass_trained_for_it(data, tmp_path, monkeypatch):
+    dic, hourglass = (
+        parse(os.path.join(ROOT, 'options', f'train_{name}{data}.yml'), tmp_path, monkeypatch)[0]
+        for name in ('DIC', 'hourglass'))
+    for key in ('hg_num_feat', 'num_keypoints'):
+        assert hourglass['network_g'][key] == dic['network_g'][key]
+    assert hourglass['num_steps'] == dic['network_g']['num_steps']
 
 
 @pytest.mark.parametrize('file', [file for file in FILES if 'CelebA' in file or 'Helen' in file])

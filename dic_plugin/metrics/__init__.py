@@ -1,4 +1,5 @@
 """Importing this package registers its metrics."""
+from dic_plugin.metrics.failure_rate_metric import calculate_failure_rate
 from dic_plugin.metrics.nrmse_metric import calculate_nrmse
 
-__all__ = ['calculate_nrmse']
+__all__ = ['calculate_failure_rate', 'calculate_nrmse']

@@ -1,4 +1,6 @@
 """Importing this package registers its models."""
 from dic_plugin.models.dic_model import DICModel
+from dic_plugin.models.dicgan_model import DICGANModel
+from dic_plugin.models.landmark_model import LandmarkModel
 
-__all__ = ['DICModel']
+__all__ = ['DICGANModel', 'DICModel', 'LandmarkModel']

@@ -25,7 +25,8 @@ class DICModel(FaceModel):
 
     Options beside SRModel's and FaceModel's:
         path: pretrain_hourglass: weights the hourglass starts from (BasicSR's ``params``; published ones are converted
-            by scripts/convert_checkpoint.py). Not read when resuming.
+            by scripts/convert_checkpoint.py; one of one's own is trained by LandmarkModel). Not read when resuming.
+        path: param_key_hourglass: ``params`` (default) or ``params_ema`` of that file.
         train: heatmap_opt: the landmark loss, ``type: LandmarkHeatmapLoss``. Without it no landmarks are needed.
         train: release_hourglass_iter: the hourglass stays frozen up to and including this iteration. Default: 0.
 
@@ -34,7 +35,7 @@ class DICModel(FaceModel):
         CheckpointError: given weights cannot be read or are another network's.
     """
     option_keys = {
-        'path': ('pretrain_hourglass', ),
+        'path': ('pretrain_hourglass', 'param_key_hourglass'),
         'train': ('heatmap_opt', 'release_hourglass_iter'),
     }
     fixed_rows = ('bicubic', )
@@ -45,7 +46,8 @@ class DICModel(FaceModel):
         if self.opt['path'].get('resume_state'):  # the resumed network holds the hourglass already
             hourglass_path = None
         if hourglass_path:
-            self.load_network(self.get_bare_model(self.net_g).hourglass, hourglass_path)
+            param_key = self.opt['path'].get('param_key_hourglass', 'params')
+            self.load_network(self.get_bare_model(self.net_g).hourglass, hourglass_path, param_key=param_key)
         super().init_training_settings()
         if self.ema_decay > 0:
             self._lay_out(self.net_g_ema)

@@ -1,0 +1,21 @@
+"""How often landmarks are lost, as a BasicSR metric."""
+import numpy as np
+from basicsr.utils.registry import METRIC_REGISTRY
+
+from dic_plugin.landmarks.errors import nrmse
+
+
+@METRIC_REGISTRY.register()
+def calculate_failure_rate(landmarks: np.ndarray,
+                           gt_landmarks: np.ndarray,
+                           norm: str = 'inter_ocular',
+                           threshold: float = 0.1,
+                           **kwargs) -> float:
+    """1 where the NRMSE of a face's landmarks is above the threshold, else 0; its mean over faces is the failure rate.
+
+    Args:
+        landmarks, gt_landmarks, norm: see ``calculate_nrmse``.
+        threshold: 0.1 is the usual one.
+        kwargs: what BasicSR hands to every metric (img, img2, better).
+    """
+    return float(nrmse(landmarks, gt_landmarks, norm) > threshold)
