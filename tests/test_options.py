@@ -11,6 +11,8 @@ from basicsr.models import build_model
 from basicsr.utils.options import parse_options
 
 from dic_plugin import __version__
+from dic_plugin.archs import LightCNNFeature
+from dic_plugin.utils.checkpoint import save_params
 from dic_plugin.utils.option_check import check_options
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir))
@@ -25,7 +27,12 @@ def parse(file, tmp_path, monkeypatch):
 
 
 def test_all_recipes_are_there():
-    expected = {f'options/{kind}_DIC{data}.yml' for kind in ('train', 'test') for data in ('', '_CelebA', '_Helen')}
+    expected = {
+        f'options/{kind}_{model}{data}.yml'
+        for kind in ('train', 'test')
+        for model in ('DIC', 'DICGAN')
+        for data in ('', '_CelebA', '_Helen')
+    }
     assert expected <= set(NAMES)
 
 
@@ -38,12 +45,16 @@ def test_builds(file, tmp_path, monkeypatch):
     for key in list(opt['path']):
         if key.startswith('pretrain_'):
             opt['path'][key] = None
+    perceptual_opt = opt['train'].get('perceptual_opt') if is_train else None
+    if perceptual_opt:
+        perceptual_opt['load_path'] = str(tmp_path / 'features.pth')
+        save_params({perceptual_opt['load_path']: LightCNNFeature().state_dict()})
     model = build_model(opt)
     assert model.is_train == is_train
     if is_train:
         assert model.cri_heatmap is not None
         assert opt['model_type'] == 'LandmarkModel' or model.cri_pix is not None
-        assert len(model.optimizers) == len(model.schedulers) == 1
+        assert len(model.optimizers) == len(model.schedulers) == 1 + ('network_d' in opt)
 
 
 @pytest.mark.parametrize('file', FILES, ids=NAMES)
@@ -81,6 +92,22 @@ def test_dic_can_start_from_the_hourglass_trained_for_it(data, tmp_path, monkeyp
     for key in ('hg_num_feat', 'num_keypoints'):
         assert hourglass['network_g'][key] == dic['network_g'][key]
     assert hourglass['num_steps'] == dic['network_g']['num_steps']
+
+
+@pytest.mark.parametrize('data, total_iter, pixel_weight', [('CelebA', 80000, 1), ('Helen', 100000, 2)])
+def test_published_settings_of_dicgan(data, total_iter, pixel_weight, tmp_path, monkeypatch):
+    opt, _ = parse(os.path.join(ROOT, 'options', f'train_DICGAN_{data}.yml'), tmp_path, monkeypatch)
+    train = opt['train']
+    assert train['total_iter'] == total_iter
+    assert train['scheduler'] == dict(type='MultiStepLR', milestones=[10000, 20000, 40000], gamma=0.5)
+    assert train['optim_g'] == train['optim_d'] == dict(type='Adam', lr=1e-4, weight_decay=0, betas=[0.9, 0.999])
+    losses = ('pixel_opt', 'heatmap_opt', 'perceptual_opt', 'gan_opt')
+    assert [train[loss]['loss_weight'] for loss in losses] == [pixel_weight, 0.1, 0.1, 0.005]
+    assert (train['perceptual_opt']['criterion'], train['gan_opt']['gan_type']) == ('l1', 'vanilla')
+    # the same network and data as in the recipe that it continues
+    first, _ = parse(os.path.join(ROOT, 'options', f'train_DIC_{data}.yml'), tmp_path, monkeypatch)
+    assert (first['network_g'], first['datasets']) == (opt['network_g'], opt['datasets'])
+    assert opt['path']['pretrain_network_g'] == f'experiments/train_DIC_{data}/models/net_g_latest.pth'
 
 
 @pytest.mark.parametrize('file', [file for file in FILES if 'CelebA' in file or 'Helen' in file])

@@ -129,6 +129,11 @@ def _check_required(opt: Mapping, is_train: bool, model: type) -> None:
             _require(opt['train'], ('optim_g', 'scheduler'), 'train')
             _require(opt['train']['optim_g'], ('type', ), 'train:optim_g')
             _require(opt['train']['scheduler'], ('type', ), 'train:scheduler')
+        if 'network_d' in _model_keys(model, 'top'):
+            _require(opt, ('network_d', ), '')
+            _require(opt['train'], ('gan_opt', 'optim_d'), 'train')
+            for key in ('gan_opt', 'optim_d'):
+                _require(opt['train'][key], ('type', ), f'train:{key}')
         _require(opt['logger'], ('print_freq', 'save_checkpoint_freq', 'use_tb_logger'), 'logger')
         if opt.get('val') is not None:
             _require(opt['val'], ('val_freq', 'save_img'), 'val')
