@@ -4,6 +4,8 @@
     files.py             which result belongs to which original
     landmark_errors.py   the network that finds landmarks on results, and its errors
     perceptual.py        LPIPS, NIQE and FID, by the libraries that define them
-    summary.py           means, intervals, tables, files and the plot
-    run.py               all of it on a folder; ``scripts/evaluate.py`` is its command line
+    summary.py           means with their intervals, failures, cumulative error
+    run.py               all of it on a folder
+    output.py            the printed tables, CSV, JSON and the plot
+    cli.py               the command line of ``scripts/evaluate.py``
 """

@@ -1,0 +1,45 @@
+"""The command line of the evaluation; see scripts/evaluate.py."""
+import argparse
+import os
+import sys
+from typing import List, Optional
+
+import torch
+
+from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.output import plot_curves, report, unpaired, write_csv, write_json
+from dic_plugin.evaluation.perceptual import MetricUnavailable
+from dic_plugin.evaluation.protocols import PROTOCOLS
+from dic_plugin.evaluation.run import METRICS, evaluate
+
+
+def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
+    """Run it; returns the exit status: 1 if nothing could be measured, with the reason on standard error."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--sr', required=True, metavar='DIR', help='folder of results, of any model')
+    parser.add_argument('--gt', required=True, metavar='DIR_OR_LMDB', help='originals of the same size')
+    parser.add_argument('--protocol', nargs='+', choices=PROTOCOLS, default=list(PROTOCOLS), help='default: all')
+    parser.add_argument('--evaluator', metavar='FILE', help='weights of the network that finds landmarks on results')
+    parser.add_argument('--annotations', metavar='FILE', help='true landmarks of the originals (.npz)')
+    parser.add_argument('--metrics', nargs='+', choices=METRICS, default=[], help='measured as well')
+    parser.add_argument('--trained-on', metavar='TEXT', help="the model's training set, to stand beside its figures")
+    parser.add_argument('-o', '--out', metavar='OUT', help='folder for images.csv, evaluation.json and the plot')
+    args = parser.parse_args(argv)
+    device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        evaluator = LandmarkEvaluator(args.evaluator, device) if args.evaluator else None
+        evaluation = evaluate(args.sr, args.gt, args.protocol, evaluator, args.annotations, args.metrics, device)
+        print(report(evaluation, args.trained_on))
+        for line in unpaired(evaluation):
+            print(f'warning: {line}', file=sys.stderr)
+        if args.out:
+            os.makedirs(args.out, exist_ok=True)
+            write_csv(evaluation, os.path.join(args.out, 'images.csv'))
+            write_json(evaluation, os.path.join(args.out, 'evaluation.json'), args.trained_on)
+            if evaluator:
+                plot_curves(evaluation, os.path.join(args.out, 'cumulative_error.png'))
+    except (OSError, KeyError, ValueError, MetricUnavailable, ImportError) as error:
+        message = error.args[0] if isinstance(error, KeyError) else error  # a KeyError puts its message into quotes
+        print(f'error: {message}', file=sys.stderr)
+        return 1
+    return 0

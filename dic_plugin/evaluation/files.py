@@ -1,0 +1,87 @@
+"""Which result belongs to which original: BasicSR adds suffixes to the names of the images that it saves."""
+import os
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+from dic_plugin.data.face_files import IMAGE_EXTENSIONS, FaceFiles
+
+STRIPS = '_steps'  # DICModel puts its strips of all steps into <dataset>_steps
+
+
+class Pairing(NamedTuple):
+    """Results and originals that belong together.
+
+    Attributes:
+        pairs: (index of the result, index of the original), in the originals' order.
+        sr_alone: names of results without an original.
+        gt_alone: names of originals without a result.
+    """
+    pairs: List[Tuple[int, int]]
+    sr_alone: List[str]
+    gt_alone: List[str]
+
+
+def pair_names(sr_names: Sequence[str], gt_names: Sequence[str]) -> Pairing:
+    """Pair results with originals by name.
+
+    A result belongs to the original with the longest name that is its own name or the beginning of it, up to an
+    underscore: ``face_01_x8_DIC`` to ``face_01`` rather than to ``face``.
+
+    Args:
+        sr_names, gt_names: file names without extension, none twice.
+
+    Raises:
+        ValueError: two results belong to one original; names both.
+
+    >>> pair_names(['b_1_DIC', 'c'], ['a', 'b', 'b_1'])
+    Pairing(pairs=[(0, 2)], sr_alone=['c'], gt_alone=['a', 'b'])
+    """
+    gt_index = {name: index for index, name in enumerate(gt_names)}
+    sr_of: Dict[str, int] = {}
+    sr_alone = []
+    for index, sr_name in enumerate(sr_names):
+        name = sr_name
+        while name and name not in gt_index:
+            name = name.rpartition('_')[0]
+        if not name:
+            sr_alone.append(sr_name)
+        elif name in sr_of:
+            raise ValueError(
+                f'the results {sr_names[sr_of[name]]!r} and {sr_name!r} both belong to the original {name!r}; expected '
+                'one result per original. Put the results of one model at one iteration into a folder of their own, '
+                'and give the originals of all of them.')
+        else:
+            sr_of[name] = index
+    pairs = sorted(((sr, gt_index[name]) for name, sr in sr_of.items()), key=lambda pair: pair[1])
+    return Pairing(pairs, sr_alone, [name for name in gt_names if name not in sr_of])
+
+
+def open_images(root: str) -> FaceFiles:
+    """The images of a folder or of an LMDB (a folder called *.lmdb, or with a data.mdb in it).
+
+    Raises:
+        FileNotFoundError, ValueError: as FaceFiles; or a folder holds only subfolders, which are then named.
+    """
+    root = os.path.expanduser(root)
+    if root.rstrip('/').endswith('.lmdb') or os.path.isfile(os.path.join(root, 'data.mdb')):
+        return FaceFiles(root, {'type': 'lmdb'})
+    if not os.path.isdir(root):
+        raise FileNotFoundError(f'The folder {root!r} does not exist; expected images in it, or an LMDB of them.')
+    entries = sorted(name for name in os.listdir(root) if not name.startswith('.'))
+    if not any(name.lower().endswith(IMAGE_EXTENSIONS) for name in entries):
+        folders = [name for name in entries if os.path.isdir(os.path.join(root, name))]
+        hint = f' It has the subfolders {", ".join(folders[:5])}: name one of them.' if folders else ''
+        raise ValueError(f'The folder {root!r} holds no image ({", ".join(IMAGE_EXTENSIONS)}).{hint}')
+    return FaceFiles(root, {'type': 'disk'})
+
+
+def open_results(root: str) -> FaceFiles:
+    """As open_images, for what a model wrote.
+
+    Raises:
+        ValueError: also if these are the strips of all steps that DICModel puts beside its results.
+    """
+    path = os.path.abspath(os.path.expanduser(root))
+    if path.endswith(STRIPS) and os.path.isdir(path[:-len(STRIPS)]):
+        raise ValueError(f'The folder {root!r} holds pictures of all steps; the results are in '
+                         f'{path[:-len(STRIPS)]!r}.')
+    return open_images(root)
