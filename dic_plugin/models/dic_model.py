@@ -95,11 +95,6 @@ class DICModel(FaceModel):
                 param.grad = None
         self.optimizer_g.step()
 
-    def _end_iteration(self, loss_dict: Dict[str, torch.Tensor]) -> None:
-        self.log_dict = self.reduce_loss_dict(loss_dict)
-        if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)
-
     # ------------------------------------------------------------- validation
     def test(self) -> None:
         """Fill ``output`` (the last SR image) and ``steps`` (every step's images and heatmaps)."""

@@ -96,6 +96,11 @@ class FaceModel(SRModel):
                 f'num_keypoints={heatmap.shape[1]}.')
         return self.cri_heatmap.target(self.landmarks, tuple(heatmap.shape[2:]))
 
+    def _end_iteration(self, loss_dict: Dict[str, torch.Tensor]) -> None:
+        self.log_dict = self.reduce_loss_dict(loss_dict)
+        if self.ema_decay > 0:
+            self.model_ema(decay=self.ema_decay)
+
     # ------------------------------------------------------------- validation
     def _net_to_test(self) -> torch.nn.Module:
         """The EMA network if there is one, in evaluation mode.

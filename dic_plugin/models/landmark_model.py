@@ -126,10 +126,7 @@ class LandmarkModel(FaceModel):
         losses = [self.cri_heatmap(heatmap, target) for heatmap in heatmaps]
         self._sum_over_steps('l_heatmap', losses, loss_dict).backward()
         self.optimizer_g.step()
-
-        self.log_dict = self.reduce_loss_dict(loss_dict)
-        if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)
+        self._end_iteration(loss_dict)
 
     # ------------------------------------------------------------- validation
     def test(self) -> None:
