@@ -36,6 +36,7 @@ class FaceFiles:
 
     def __init__(self, root: str, io_backend: Mapping, meta_info_file: Optional[str] = None) -> None:
         self.root = root
+        self.real_root = os.path.realpath(root)  # what LMDB knows it by, once for all: every read would ask the disk
         self.client_opt = {key: value for key, value in io_backend.items() if key != 'type'}
         self.backend = io_backend.get('type')
         if self.backend not in ('disk', 'lmdb'):
@@ -70,7 +71,7 @@ class FaceFiles:
                 raise FileNotFoundError(f'The image {self.paths[index]!r} does not exist, though it was listed.')
             content = FileClient('disk').get(self.paths[index])
         else:
-            content = _lmdb_client(self.root, self.client_opt).get(self.names[index])
+            content = _lmdb_client(self.real_root, self.client_opt).get(self.names[index])
             if content is None:
                 raise KeyError(
                     f'The LMDB {self.root!r} has no key {self.names[index]!r}, though its meta_info names it. '
@@ -89,15 +90,14 @@ def _read_meta_info(path: str) -> List[str]:
     return [name for name in names if name]
 
 
-def _lmdb_client(root: str, client_opt: Mapping) -> FileClient:
-    root = os.path.realpath(root)
-    owner, client = _LMDB_CLIENTS.get(root, (None, None))
+def _lmdb_client(real_root: str, client_opt: Mapping) -> FileClient:
+    owner, client = _LMDB_CLIENTS.get(real_root, (None, None))
     if owner != os.getpid():
         if client is not None:  # a parent's; it must go first, for lmdb refuses to open what this process seems to have
             for environment in client.client._client.values():
                 environment.close()
-        client = FileClient('lmdb', db_paths=[root], client_keys=['default'], **client_opt)
-        _LMDB_CLIENTS[root] = (os.getpid(), client)
+        client = FileClient('lmdb', db_paths=[real_root], client_keys=['default'], **client_opt)
+        _LMDB_CLIENTS[real_root] = (os.getpid(), client)
     return client
 
 

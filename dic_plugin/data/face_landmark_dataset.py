@@ -63,6 +63,9 @@ class FaceLandmarkDataset(data.Dataset):
         permutation = None
         if self.annotation_file:
             self.annotations = FaceAnnotations.load(self.annotation_file)
+            # every read asks whether the landmarks are inside: of each face only the outermost need be looked at
+            self.lowest = self.annotations.landmarks.min(axis=1)
+            self.highest = self.annotations.landmarks.max(axis=1)
             self.row_of = {name: row for row, name in enumerate(self.annotations.names.tolist())}
             self._check_belong_together(subset=bool(opt.get('meta_info_file')))
             if opt.get('use_hflip') and opt.get('phase') == 'train':
@@ -92,8 +95,9 @@ class FaceLandmarkDataset(data.Dataset):
             annotated = 'x'.join(map(str, self.annotations.image_size[row]))
             raise ValueError(f'{self.files.paths[index]}: is {width}x{height} (width x height), but was annotated as '
                              f'{annotated}; {mismatch}.')
-        outside = ((landmarks < -0.5) | (landmarks > (width - 0.5, height - 0.5))).any(axis=1)
-        if outside.any():
+        (left, top), (right, bottom) = self.lowest[row].tolist(), self.highest[row].tolist()
+        if left < -0.5 or top < -0.5 or right > width - 0.5 or bottom > height - 0.5:
+            outside = ((landmarks < -0.5) | (landmarks > (width - 0.5, height - 0.5))).any(axis=1)
             point = int(outside.argmax())
             x, y = landmarks[point]
             raise ValueError(

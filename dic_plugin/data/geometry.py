@@ -96,7 +96,9 @@ def crop_resize(img: np.ndarray, landmarks: Optional[np.ndarray], box: Box, size
         size: (width, height) of the result.
     """
     x0, y0, x1, y1 = box
-    patch = mmcv.imcrop(img, np.array([x0, y0, x1 - 1, y1 - 1]))
+    patch = img
+    if box != (0, 0, img.shape[1], img.shape[0]):
+        patch = mmcv.imcrop(img, np.array([x0, y0, x1 - 1, y1 - 1]))
     if (x1 - x0, y1 - y0) != tuple(size):
         patch = mmcv.imresize(patch, size, interpolation='bicubic', backend='pillow')
     if landmarks is None:
