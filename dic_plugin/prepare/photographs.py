@@ -1,0 +1,101 @@
+"""Which files in a folder are photographs, and what their crops will be called."""
+import hashlib
+import os
+import re
+from typing import Dict, FrozenSet, Iterator, List, Tuple
+
+from dic_plugin.prepare.faces import Photo
+
+__all__ = ['SUFFIXES', 'list_photographs']
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+
+# LMDB allows keys of 511 bytes, most file systems names of 255, to which a suffix is added.
+MAX_NAME_LENGTH = 200
+
+
+def list_photographs(folder: str) -> Tuple[List[Photo], List[Tuple[str, str]]]:
+    """The photographs in a folder and its subfolders, in the order of their relative paths, byte by byte.
+
+    A photograph is a file with one of :data:`SUFFIXES`, in capitals or not. Hidden files and folders are left out;
+    links to files and folders are followed.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The photographs, and those that cannot be used as (relative path, reason).
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: it holds no photograph.
+    """
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'The folder of photographs {folder!r} does not exist.')
+    is_file = dict(_walk(folder, '', frozenset()))
+    if not is_file:
+        raise ValueError(
+            f'The folder {folder!r} holds no photograph; expected files that end in {", ".join(SUFFIXES)}, '
+            'in it or in its subfolders.')
+    photos: List[Photo] = []
+    unusable: List[Tuple[str, str]] = []
+    first_with: Dict[str, str] = {}
+    for relative in sorted(is_file, key=os.fsencode):
+        if not _is_utf8(relative):
+            readable = os.fsencode(relative).decode('utf-8', 'backslashreplace')
+            unusable.append((readable, 'its file name is not UTF-8'))
+            continue
+        if not is_file[relative]:
+            unusable.append((relative, 'cannot be read (not a file, or a link to none)'))
+            continue
+        name = _crop_name(relative)
+        first = first_with.setdefault(name, relative)
+        if first == relative:
+            photos.append(Photo(name, os.path.join(folder, *relative.split('/')), relative))
+        else:
+            unusable.append((relative, f'same name as another ({first})'))
+    return photos, unusable
+
+
+def _walk(folder: str, prefix: str, above: FrozenSet[str]) -> Iterator[Tuple[str, bool]]:
+    """Relative paths with an image's suffix, and whether they are files.
+
+    ``above`` are the folders on the way here, lest a link leads in circles.
+    """
+    # BasicSR's scandir takes a hidden or broken file for a folder, and os.walk passes over folders it may not read.
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith('.'):
+                continue
+            if entry.is_dir():
+                yield from _walk(entry.path, f'{prefix}{entry.name}/', above | {real})
+            elif entry.name.lower().endswith(SUFFIXES):
+                yield prefix + entry.name, entry.is_file()
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode('utf-8')
+    except UnicodeEncodeError:  # bytes that Python could not decode stand in it as surrogates
+        return False
+    return True
+
+
+def _crop_name(relative: str) -> str:
+    """A name that BasicSR can use as a key: ASCII, and without the ``.`` and the space at which it splits meta_info.
+
+    >>> _crop_name('000001.jpg')
+    '000001'
+    >>> _crop_name('Zoë/2 of 3.jpg')
+    'Zo__2_of_3-21db58cb'
+    """
+    stem = os.path.splitext(relative)[0]
+    name = re.sub('[^A-Za-z0-9_-]', '_', stem)
+    if name == stem and len(name) <= MAX_NAME_LENGTH:
+        return name
+    # 'a/b' and 'a_b' must not meet
+    digest = hashlib.sha256(stem.encode('utf-8')).hexdigest()[:8]
+    return f'{name[:MAX_NAME_LENGTH - 9]}-{digest}'

@@ -1,0 +1,95 @@
+"""Every photograph gets one stable name that BasicSR can use as a key; none is lost without a reason."""
+import os
+import re
+import sys
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from dic_plugin.prepare.photographs import MAX_NAME_LENGTH, _crop_name, list_photographs
+
+
+def make_files(folder, *relatives):
+    for relative in relatives:
+        path = folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b'')
+    return str(folder)
+
+
+def test_subfolders_suffixes_and_order(tmp_path):
+    """In byte order: capitals first, and 'b-.jpg' before what is in 'b/'."""
+    folder = make_files(tmp_path, 'b/2.png', 'b-.jpg', 'a.JPG', 'Z.tiff', 'b/10.PpM', 'notes.txt', 'a.jpg.csv')
+    photos, unusable = list_photographs(folder)
+    assert [photo.relative for photo in photos] == ['Z.tiff', 'a.JPG', 'b-.jpg', 'b/10.PpM', 'b/2.png']
+    assert all(os.path.samefile(photo.path, tmp_path / photo.relative) for photo in photos)
+    assert unusable == []
+
+
+def test_hidden_is_left_out(tmp_path):
+    folder = make_files(tmp_path, '._1.jpg', '.thumbs/1.jpg', 'a/.b/c.jpg', '1.jpg')
+    assert [photo.relative for photo in list_photographs(folder)[0]] == ['1.jpg']
+
+
+@pytest.mark.parametrize('relative', ['000001.jpg', 'face_1-a.png'])
+def test_plain_names_are_kept(relative):
+    assert _crop_name(relative) == os.path.splitext(relative)[0]
+
+
+def test_names_do_not_depend_on_other_files(tmp_path):
+    """Stable: a changed rule would orphan what is prepared already."""
+    folder = make_files(tmp_path, 'Zoë/2 of 3.jpg', 'a/b.jpg', 'a.b.jpg')
+    names = {photo.relative: photo.name for photo in list_photographs(folder)[0]}
+    assert names['Zoë/2 of 3.jpg'] == 'Zo__2_of_3-21db58cb'
+    assert names['a/b.jpg'].startswith('a_b-') and names['a.b.jpg'].startswith('a_b-')
+    assert names['a/b.jpg'] != names['a.b.jpg']
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(st.characters(blacklist_categories=['Cs']), min_size=1, max_size=300), unique=True))
+def test_any_name_becomes_a_key_of_its_own(stems):
+    """BasicSR splits meta_info at '.' and ' ', and encodes keys as ASCII."""
+    names = [_crop_name(stem + '.jpg') for stem in stems]
+    assert all(re.fullmatch('[A-Za-z0-9_-]+', name) and len(name) <= MAX_NAME_LENGTH for name in names)
+    assert len(set(names)) == len(names)
+
+
+def test_same_name_twice(tmp_path):
+    folder = make_files(tmp_path, 'a.png', 'a.jpg', 'x y/a.jpg', 'x y/a.bmp')
+    photos, unusable = list_photographs(folder)
+    assert [photo.relative for photo in photos] == ['a.jpg', 'x y/a.bmp']
+    assert unusable == [('a.png', 'same name as another (a.jpg)'), ('x y/a.jpg', 'same name as another (x y/a.bmp)')]
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='links need rights on Windows')
+def test_links_are_followed_but_not_in_circles(tmp_path):
+    make_files(tmp_path / 'disk', '1.jpg')
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    (folder / 'linked').symlink_to(tmp_path / 'disk')
+    (tmp_path / 'disk' / 'back').symlink_to(folder)
+    (folder / 'gone.jpg').symlink_to(tmp_path / 'nowhere.jpg')
+    photos, unusable = list_photographs(str(folder))
+    assert [photo.relative for photo in photos] == ['linked/1.jpg']
+    assert unusable == [('gone.jpg', 'cannot be read (not a file, or a link to none)')]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='other systems refuse such names')
+def test_name_that_is_not_utf8(tmp_path):
+    with open(os.path.join(os.fsencode(tmp_path), b'caf\xe9.jpg'), 'wb'):
+        pass
+    make_files(tmp_path, '1.jpg')
+    photos, unusable = list_photographs(str(tmp_path))
+    assert [photo.relative for photo in photos] == ['1.jpg']
+    assert unusable == [('caf\\xe9.jpg', 'its file name is not UTF-8')]
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match="photographs '.*nowhere' does not exist"):
+        list_photographs(str(tmp_path / 'nowhere'))
+
+
+def test_no_photograph(tmp_path):
+    with pytest.raises(ValueError, match=r'holds no photograph; expected files that end in \.jpg, \.jpeg'):
+        list_photographs(make_files(tmp_path, 'readme.txt', '.1.jpg'))
