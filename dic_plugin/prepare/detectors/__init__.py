@@ -1,1 +1,32 @@
-"""Landmarks found in the photographs themselves: one detector a file."""
+"""Landmarks found in the photographs themselves: one detector a file.
+
+To add one, write ``<name>_detector.py`` with a class that has what :class:`dic_plugin.prepare.faces.Detector` asks for
+(``order``, ``min_confidence``, ``described``, ``find``) and takes the path of its model, or None; enter it below.
+Import its library in the constructor, so that the others work without it.
+"""
+from typing import Callable, Dict, Optional
+
+from dic_plugin.prepare.detectors.dlib_detector import DlibDetector
+from dic_plugin.prepare.faces import Detector
+
+__all__ = ['DETECTORS', 'make_detector']
+
+DETECTORS: Dict[str, Callable[[Optional[str]], Detector]] = {
+    'dlib': DlibDetector,
+}
+
+
+def make_detector(name: str, model: Optional[str] = None) -> Detector:
+    """A detector by its name.
+
+    Args:
+        name: One of :data:`DETECTORS`.
+        model: Its model file. None: wherever it is usually found.
+
+    Raises:
+        ValueError: no such detector, or the model is of another kind.
+        ModuleNotFoundError, FileNotFoundError: its library or its model is missing; the message says where to get it.
+    """
+    if name not in DETECTORS:
+        raise ValueError(f'There is no detector {name!r}; known: {", ".join(sorted(DETECTORS))}.')
+    return DETECTORS[name](model)

@@ -1,0 +1,230 @@
+"""One photograph becomes a crop with its landmarks, or is left out with the reason."""
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from dic_plugin.data.degradation import make_lq
+from dic_plugin.prepare.faces import FoundFace, Photo
+from dic_plugin.prepare.process import CropSettings, PreparedFace, SkippedPhoto, Task, prepare_photo
+
+SETTINGS = CropSettings(size=48, gt_size=32, scale=8)
+LANDMARKS = np.array([[30., 20.], [70., 20.], [50., 60.]])
+BOX = (30, 20, 70, 60)
+
+
+def scene(width=100, height=80):
+    """Smooth colours; red grows to the right, green downwards, blue is scarce."""
+    columns, rows = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return np.stack([columns, rows, 0 * rows + 20], axis=2).astype(np.uint8)
+
+
+def write(folder, img=None, name='1.png', **options):
+    path = folder / name
+    Image.fromarray(scene() if img is None else img).save(path, **options)
+    return Photo(path.stem, str(path), name)
+
+
+def task_of(photo, faces=(FoundFace(LANDMARKS), ), split='train', min_confidence=0., five_points=None):
+    return Task(photo, split, None if faces is None else list(faces), 'ibug68', min_confidence, five_points)
+
+
+def reason_of(result):
+    assert isinstance(result, SkippedPhoto), result
+    assert (result.source, result.split) == ('1.png', 'train')
+    return result.reason
+
+
+def decode(content):
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)[:, :, ::-1]
+
+
+def test_crop_around_landmarks(tmp_path):
+    """60 pixels about (50, 40), red and blue not exchanged."""
+    result = prepare_photo(task_of(write(tmp_path)), SETTINGS)
+    assert isinstance(result, PreparedFace)
+    assert (result.name, result.split, result.source, result.size) == ('1', 'train', '1.png', 48)
+    assert (result.num_faces, result.confidence, result.moved, result.padding) == (1, None, (0, 0), (0, 0, 0, 0))
+    assert result.crop_box.dtype == np.float32 and result.crop_box.tolist() == [21, 11, 81, 71]
+    expected = Image.fromarray(scene()).crop((21, 11, 81, 71)).resize((48, 48), Image.BICUBIC)
+    np.testing.assert_array_equal(decode(result.image), np.array(expected))
+    assert result.landmarks.dtype == np.float32
+    np.testing.assert_allclose(result.landmarks, (LANDMARKS - (21, 11) + 0.5) * 0.8 - 0.5, atol=1e-5)
+    assert result.lq is None
+
+
+def test_published_box_and_low_quality_image(tmp_path):
+    """Other splits get the network's size, and lq from the rounded crop."""
+    face = FoundFace(LANDMARKS * 0.4 + 30, box=BOX)
+    result = prepare_photo(task_of(write(tmp_path), [face], split='test'), SETTINGS)
+    assert result.size == 32 and result.crop_box.tolist() == list(BOX)
+    crop = decode(result.image)
+    assert crop.shape == (32, 32, 3)
+    np.testing.assert_array_equal(decode(result.lq), make_lq(crop, 8))
+
+
+def test_box_that_is_not_square_is_grown_and_moved_inside(tmp_path):
+    face = FoundFace(LANDMARKS * 0.4 + (60, 30), box=(60, 30, 100, 60))
+    result = prepare_photo(task_of(write(tmp_path), [face]), SETTINGS)
+    assert result.crop_box.tolist() == [60, 25, 100, 65]
+    face = FoundFace(LANDMARKS * 0.4 + (60, 30), box=(65, 30, 105, 70))
+    result = prepare_photo(task_of(write(tmp_path), [face]), SETTINGS)
+    assert (result.crop_box.tolist(), result.moved) == ([60, 30, 100, 70], (-5, 0))
+
+
+def test_border_is_repeated_where_the_photograph_ends(tmp_path):
+    """A face of 80 pixels in a photograph 80 high: 120 pixels are cut, 40 of them padding."""
+    face = FoundFace(np.array([[10., 0.], [90., 0.], [50., 79.]]))
+    result = prepare_photo(task_of(write(tmp_path), [face]), SETTINGS._replace(size=120))
+    left, top, right, bottom = result.padding
+    assert (top + bottom, left + right) == (40, 20)
+    crop = decode(result.image)
+    assert crop.shape == (120, 120, 3)
+    np.testing.assert_array_equal(crop[:top], np.repeat(crop[top:top + 1], top, axis=0))
+
+
+def test_same_bytes_every_time(tmp_path):
+    photo = write(tmp_path)
+    first, again = (prepare_photo(task_of(photo, split='test'), SETTINGS) for _ in range(2))
+    assert (first.image, first.lq) == (again.image, again.lq)
+
+
+def test_whole_crops(tmp_path):
+    """As they are if the size is right already; landmarks untouched."""
+    img = scene(48, 48)
+    face = FoundFace(np.array([[10., 10.], [30., 12.]]), box=(5, 5, 20, 20))
+    result = prepare_photo(task_of(write(tmp_path, img), [face]), SETTINGS._replace(whole=True))
+    np.testing.assert_array_equal(decode(result.image), img)
+    np.testing.assert_array_equal(result.landmarks, face.landmarks.astype(np.float32))
+    assert result.crop_box.tolist() == [0, 0, 48, 48]
+
+
+def test_whole_crop_that_is_not_square(tmp_path):
+    result = prepare_photo(task_of(write(tmp_path)), SETTINGS._replace(whole=True))
+    assert reason_of(result) == 'not square, but to be used whole (100x80)'
+
+
+def test_largest_sure_face_wins(tmp_path):
+    """The largest of all is not sure enough, and what is no number does not count."""
+    faces = [
+        FoundFace(LANDMARKS * 0.5 + 20, confidence=0.9),
+        FoundFace(LANDMARKS * 0.8 + 10, confidence=0.7),
+        FoundFace(LANDMARKS, confidence=0.2),
+        FoundFace(LANDMARKS * np.nan, confidence=1.),
+    ]
+    result = prepare_photo(task_of(write(tmp_path), faces, min_confidence=0.5), SETTINGS)
+    assert (result.confidence, result.num_faces) == (0.7, 2)
+    result = prepare_photo(task_of(write(tmp_path), faces, min_confidence=0.5), SETTINGS._replace(min_confidence=0.1))
+    assert (result.confidence, result.num_faces) == (0.2, 3)
+
+
+@pytest.mark.parametrize('faces, reason', [
+    ([], 'no face found'),
+    ([FoundFace(LANDMARKS, confidence=0.123)], 'confidence too low (0.123, less than 0.5)'),
+    ([FoundFace(LANDMARKS, confidence=float('nan'))], 'confidence too low (nan, less than 0.5)'),
+    ([FoundFace(LANDMARKS * np.inf)], 'landmarks make no sense (not finite, or all in one place)'),
+    ([FoundFace(np.full((68, 2), 3.))], 'landmarks make no sense (not finite, or all in one place)'),
+    ([FoundFace(np.zeros((0, 2)))], 'landmarks make no sense (not finite, or all in one place)'),
+    ([FoundFace(LANDMARKS * 0.2 + 30)], 'face too small (crop of 12 pixels, less than 16)'),
+    ([FoundFace(LANDMARKS, box=BOX)], 'landmarks outside the crop (2 of 3)'),
+    ([FoundFace(LANDMARKS, box=(30, 20, 30, 60))], 'the annotated box is empty'),
+    ([FoundFace(LANDMARKS + 90)], 'most of the crop lies outside the photograph'),
+    ([FoundFace(LANDMARKS * 1e12)], 'most of the crop lies outside the photograph'),
+    ([FoundFace(LANDMARKS, box=(-10**9, -10**9, 10**9, 10**9))], 'most of the crop lies outside the photograph'),
+])
+def test_faces_that_cannot_be_used(tmp_path, faces, reason):
+    assert reason_of(prepare_photo(task_of(write(tmp_path), faces, min_confidence=0.5), SETTINGS)) == reason
+
+
+def test_five_points(tmp_path):
+    """Eyes 40 pixels apart: the points are 8 pixels from the landmarks, so the error is 0.2."""
+    landmarks = np.array([[30., 20.], [70., 20.], [50., 40.], [35., 60.], [65., 60.]])
+    task = task_of(write(tmp_path), [FoundFace(landmarks)], five_points=landmarks + (0, 8))._replace(order='celeba5')
+    assert isinstance(prepare_photo(task, SETTINGS), PreparedFace)
+    assert isinstance(prepare_photo(task, SETTINGS._replace(max_error=0.25)), PreparedFace)
+    strict = SETTINGS._replace(max_error=0.15)
+    reason = 'landmarks disagree with the five points (0.2, more than 0.15)'
+    assert reason_of(prepare_photo(task, strict)) == reason
+    assert isinstance(prepare_photo(task._replace(five_points=None), strict), PreparedFace)
+    one_place = prepare_photo(task._replace(five_points=np.zeros((5, 2))), strict)
+    assert reason_of(one_place).startswith("landmarks cannot be checked (CelebA's points [[0.0, 0.0],")
+
+
+@pytest.mark.parametrize('progressive', [False, True])
+@pytest.mark.parametrize('keep', [-1, -2, 0.99, 0.5])
+def test_truncated_jpeg(tmp_path, keep, progressive):
+    """OpenCV 4 would fill the rest with grey."""
+    photo = write(tmp_path, name='1.png', format='JPEG', progressive=progressive)
+    content = open(photo.path, 'rb').read()
+    with open(photo.path, 'wb') as file:
+        file.write(content[:keep] if keep < 0 else content[:int(keep * len(content))])
+    assert reason_of(prepare_photo(task_of(photo), SETTINGS)) == 'cannot be decoded (the JPEG is truncated)'
+
+
+def test_truncated_jpeg_with_whole_thumbnail(tmp_path):
+    """The end of the thumbnail in its header is not its own."""
+    photo = write(tmp_path, format='JPEG')
+    content = open(photo.path, 'rb').read()
+    header = b'\xff\xe1' + (len(content) + 2).to_bytes(2, 'big')
+    with open(photo.path, 'wb') as file:
+        file.write(content[:2] + header + content + content[2:-20])
+    assert reason_of(prepare_photo(task_of(photo), SETTINGS)) == 'cannot be decoded (the JPEG is truncated)'
+
+
+def test_jpeg_with_data_of_the_camera_at_its_end(tmp_path):
+    photo = write(tmp_path, format='JPEG')
+    with open(photo.path, 'ab') as file:
+        file.write(b'\0' * 100 + b'SEFT')
+    assert isinstance(prepare_photo(task_of(photo), SETTINGS), PreparedFace)
+
+
+@pytest.mark.parametrize('content, reason', [
+    (b'', 'cannot be decoded; the file is truncated, damaged or no image (0 bytes)'),
+    (b'\x89PNG\r\n\x1a\n', 'cannot be decoded; the file is truncated, damaged or no image (8 bytes)'),
+    (b'\xff\xd8', 'cannot be decoded (the JPEG is truncated)'),
+])
+def test_no_image(tmp_path, content, reason):
+    (tmp_path / '1.png').write_bytes(content)
+    assert reason_of(prepare_photo(task_of(Photo('1', str(tmp_path / '1.png'), '1.png')), SETTINGS)) == reason
+
+
+def test_file_that_went_away(tmp_path):
+    result = prepare_photo(task_of(Photo('1', str(tmp_path / '1.png'), '1.png')), SETTINGS)
+    assert reason_of(result) == 'cannot be read (No such file or directory)'
+
+
+def test_jpeg_is_turned_as_its_tag_says(tmp_path):
+    """Landmarks are those of the photograph as it is shown."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = write(tmp_path, scene(80, 100), '1.jpg', exif=exif, quality=95)
+    result = prepare_photo(task_of(photo), SETTINGS)
+    crop = decode(result.image).astype(int)
+    # turned by a quarter clockwise, red grows downwards and green to the left
+    assert crop[-1, :, 0].min() > crop[0, :, 0].max() and crop[:, 0, 1].min() > crop[:, -1, 1].max()
+
+
+class OneFace:
+    """Finds the same face in every photograph."""
+    order, min_confidence, described = 'ibug68', 0., 'one face'
+
+    def __init__(self, faces):
+        self.faces = faces
+
+    def find(self, img):
+        assert img.dtype == np.uint8 and img.shape == (80, 100, 3) and img[0, -1].tolist() == [255, 0, 20]
+        return self.faces
+
+
+def test_detector_sees_the_whole_photograph_in_rgb(tmp_path):
+    result = prepare_photo(task_of(write(tmp_path), None), SETTINGS, OneFace([FoundFace(LANDMARKS, confidence=1.5)]))
+    assert (result.confidence, result.crop_box.tolist()) == (1.5, [21, 11, 81, 71])
+
+
+def test_detector_finds_nothing(tmp_path):
+    assert reason_of(prepare_photo(task_of(write(tmp_path), None), SETTINGS, OneFace([]))) == 'no face found'
+
+
+def test_no_detector(tmp_path):
+    with pytest.raises(ValueError, match='1.png: has no annotated faces, and no detector is given'):
+        prepare_photo(task_of(write(tmp_path), None), SETTINGS)
