@@ -5,7 +5,7 @@ on the landmarks that a separate stacked hourglass finds on the results (its sec
 """
 import os
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Tuple, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -99,8 +99,13 @@ class LandmarkEvaluator:
 
     def landmarks_of(self, image: np.ndarray) -> Dict[bool, np.ndarray]:
         """Landmarks ``K,2`` on a uint8 RGB image ``H,W,3``, by each way of decoding (key: subpixel or not)."""
-        heatmaps = self.heatmaps(torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32) / 255))
+        heatmaps = self.heatmaps(to_batch([image]))
         return {subpixel: decode_heatmaps(heatmaps, subpixel)[0].cpu().numpy() for subpixel in (True, False)}
+
+
+def to_batch(images: Sequence[np.ndarray]) -> Tensor:
+    """What the evaluator takes, ``B,3,H,W`` in [0, 1], of B uint8 RGB images ``H,W,3``."""
+    return torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).astype(np.float32) / 255)
 
 
 def _read(path: str) -> Tuple[Mapping[str, Tensor], Dict[str, int]]:

@@ -120,10 +120,10 @@ def whole_file(path: str) -> Iterator[str]:
 
 
 def write_csv(evaluation: Evaluation, path: str) -> None:
-    """One line per image: name, file of the result, and its figures, titled ``<measure>_<protocol>``."""
+    """One line per image: name, file of the result, and its figures, titled ``<measure>_<protocol>`` or ``niqe``."""
     with whole_file(path) as temporary, open(temporary, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
-        writer.writerow(['name', 'result', *('_'.join(column) for column in evaluation.columns)])
+        writer.writerow(['name', 'result', *(column.title for column in evaluation.columns)])
         writer.writerows(zip(evaluation.names, evaluation.files, *(v.tolist() for v in evaluation.columns.values())))
 
 
@@ -132,7 +132,7 @@ def write_json(evaluation: Evaluation, path: str, trained_on: Optional[str] = No
 
     NaN becomes null, infinity the string "inf".
     """
-    titles = ['_'.join(column) for column in evaluation.columns]
+    titles = [column.title for column in evaluation.columns]
     figures = zip(*(values.tolist() for values in evaluation.columns.values()))
     content = dict(
         results=evaluation.sr,

@@ -20,6 +20,11 @@ class Column(NamedTuple):
     measure: str
     protocol: str
 
+    @property
+    def title(self) -> str:
+        """Its name in files."""
+        return self.measure if self.measure == self.protocol else f'{self.measure}_{self.protocol}'
+
 
 class Result(NamedTuple):
     """One reported number: a column's mean, or 'failure_rate', 'area' or 'fid' (of the whole set)."""

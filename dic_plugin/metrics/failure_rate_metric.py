@@ -16,6 +16,6 @@ def calculate_failure_rate(landmarks: np.ndarray,
     Args:
         landmarks, gt_landmarks, norm: see ``calculate_nrmse``.
         threshold: 0.1 is the usual one.
-        kwargs: what BasicSR hands to every metric (img, img2, better).
+        kwargs: what BasicSR hands to every metric (img, img2, better); found_by, which the model reads.
     """
     return float(nrmse(landmarks, gt_landmarks, norm) > threshold)

@@ -13,6 +13,6 @@ def calculate_nrmse(landmarks: np.ndarray, gt_landmarks: np.ndarray, norm: str =
         landmarks: found, ``K,2``.
         gt_landmarks: true, ``K,2``.
         norm: 'inter_ocular', 'outer_eye', 'face_width', 'published_inter_ocular' or 'published_outer_eye'.
-        kwargs: what BasicSR hands to every metric (img, img2, better).
+        kwargs: what BasicSR hands to every metric (img, img2, better); found_by, which the model reads.
     """
     return float(nrmse(landmarks, gt_landmarks, norm))

@@ -11,8 +11,11 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import METRIC_REGISTRY
 from tqdm import tqdm
 
+from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, to_batch
 from dic_plugin.utils.checkpoint import load_into, load_params
-from dic_plugin.utils.option_check import check_options
+from dic_plugin.utils.option_check import OptionError, check_options
+
+FINDERS = ('model', 'evaluator')  # whose landmarks a metric is of
 
 
 class FaceModel(SRModel):
@@ -24,18 +27,24 @@ class FaceModel(SRModel):
 
     Options beside SRModel's; the options handed in are never changed (BasicSR's models pop theirs from a copy):
         val: batch_size: faces per forward pass in validation. Default: 8.
+        val: evaluator: weights of a separate network that finds landmarks on the pictures, see
+            ``dic_plugin.evaluation.landmark_errors``. Landmark metrics with ``found_by: evaluator`` are of what it
+            finds, the others of what the trained network itself finds, which cannot judge itself.
     """
-    option_keys = {'val': ('batch_size', )}
+    option_keys = {'val': ('batch_size', 'evaluator')}
     row_kind = 'step'  # what the rows of the logged table are
     fixed_rows: Tuple[str, ...] = ()  # rows that training does not change: not for TensorBoard
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         check_options(opt, opt['is_train'])  # our launchers did so already; an unmodified BasicSR did not
         self.check_own_options(opt)
+        _check_found_by(opt)
         # A saturated softmax of the fusion passes gradients of about 1e-40 on: as denormals they made single iterations
         # on a CPU 10 times longer. Before the first parallel operation, whose threads inherit the setting.
         torch.set_flush_denormal(True)
         super().__init__(deepcopy(opt))
+        path = (opt.get('val') or {}).get('evaluator')
+        self.evaluator = LandmarkEvaluator(path, self.device) if path else None
 
     def check_own_options(self, opt: Mapping[str, Any]) -> None:
         """Refuse what the options' names alone do not tell.
@@ -132,10 +141,13 @@ class FaceModel(SRModel):
         sums: Dict[str, Dict[str, float]] = {}  # row -> metric -> sum
         progress = tqdm(total=len(dataloader.dataset), unit='image', disable=not self.opt['val'].get('pbar', False))
         num_images = 0
+        needs_evaluator = any(opt.get('found_by') == 'evaluator' for opt in metrics.values())
         for batch in batches(dataloader, self.opt['val'].get('batch_size', 8)):
             self.feed_data(batch)
             self.test()
             for face in self._faces(batch):
+                if needs_evaluator:
+                    self._let_evaluator_find_landmarks(face['rows'])
                 if save_img:
                     self._save_pictures(face, dataset_name, current_iter)
                 for row in face['rows']:
@@ -162,11 +174,18 @@ class FaceModel(SRModel):
                 del metrics[name]
         return metrics
 
+    def _let_evaluator_find_landmarks(self, rows: List[Dict[str, Any]]) -> None:
+        """Add ``found_by_evaluator`` (``K,2``) to every row of a face."""
+        landmarks = self.evaluator.landmarks(to_batch([row['image'][..., ::-1] for row in rows])).cpu().numpy()
+        for row, points in zip(rows, landmarks):
+            row['found_by_evaluator'] = points
+
     def _metric(self, name: str, row: Mapping[str, Any], face: Mapping[str, Any]) -> Optional[float]:
         opt = self.opt['val']['metrics'][name]
-        if 'landmarks' in _needs(opt) and row['landmarks'] is None:
+        landmarks = row['found_by_evaluator' if opt.get('found_by') == 'evaluator' else 'landmarks']
+        if 'landmarks' in _needs(opt) and landmarks is None:
             return None  # bicubic enlargement finds no landmarks
-        data = dict(img=row['image'], img2=face['gt'], landmarks=row['landmarks'], gt_landmarks=face['gt_landmarks'])
+        data = dict(img=row['image'], img2=face['gt'], landmarks=landmarks, gt_landmarks=face['gt_landmarks'])
         return calculate_metric(data, opt)
 
     def _picture_path(self, name: str, dataset_name: str, current_iter: Any) -> str:
@@ -197,6 +216,18 @@ class FaceModel(SRModel):
             for row in [row for row in means if row not in (*self.fixed_rows, last_row)]:
                 for name, value in means[row].items():
                     tb_logger.add_scalar(f'metrics/{dataset_name}/{name}_{row.replace(" ", "")}', value, current_iter)
+
+
+def _check_found_by(opt: Mapping[str, Any]) -> None:
+    val = opt.get('val') or {}
+    for name, metric in (val.get('metrics') or {}).items():
+        where, finder = f'val:metrics:{name}:found_by', metric.get('found_by', FINDERS[0])
+        if finder not in FINDERS:
+            raise OptionError(f'{where} is {finder!r}; expected {" or ".join(FINDERS)}.')
+        if 'found_by' in metric and 'landmarks' not in _needs(metric):
+            raise OptionError(f'{where}: {metric["type"]} is of no landmarks; remove it.')
+        if finder == 'evaluator' and not val.get('evaluator'):
+            raise OptionError(f'{where} is evaluator, but there is no val:evaluator; expected its weights.')
 
 
 def _needs(metric_opt: Mapping[str, Any]) -> List[str]:

@@ -188,7 +188,7 @@ def _visit(node: Mapping, path: Tuple[str, ...], strict: bool) -> None:
         if key.startswith('network_'):
             _check_built(ARCH_REGISTRY, value, where)
         elif path[-1:] == ('metrics', ):
-            _check_built(METRIC_REGISTRY, value, where, supplied=METRIC_INPUTS, extra=('better', ))
+            _check_built(METRIC_REGISTRY, value, where, supplied=METRIC_INPUTS, extra=('better', 'found_by'))
         elif here[0] == 'train' and key.endswith('_opt') and (strict or 'type' in value):
             _check_built(LOSS_REGISTRY, value, where)
         elif here[0] == 'train' and key.startswith('optim_') and 'type' in value:
