@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 import torch
 from torch import Tensor, nn
 
-from dic_plugin.archs import DIC, FeedbackHourglass, StackedHourglass
+from dic_plugin.archs import DIC, FeedbackHourglass, LightCNNDiscriminator, LightCNNFeature, StackedHourglass
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
 from dic_plugin.landmarks.layouts import component_groups
 from dic_plugin.utils.checkpoint import CheckpointError, check_shapes, is_state_dict, strip_module
@@ -108,22 +108,8 @@ def _describe_hourglass(params: Params, name: Name) -> Description:
     return options, _shapes(lambda: FeedbackHourglass(**options)), []
 
 
-def _layer(shapes: Shapes, name: str, *weight: int) -> None:
-    shapes[f'{name}.weight'] = weight
-    shapes[f'{name}.bias'] = weight[:1]
-
-
 def _describe_light_cnn(classifier: bool, params: Params, name: Name) -> Description:
-    """LightCNN-9 with max-feature-map layers, which compute twice the channels that they hand on; no options."""
-    shapes: Shapes = {}
-    _layer(shapes, 'features.0.filter', 96, 3, 5, 5)
-    for index, num_in_ch, num_out_ch in ((2, 48, 96), (4, 96, 192), (6, 192, 128), (7, 128, 128)):
-        _layer(shapes, f'features.{index}.conv_a.filter', 2 * num_in_ch, num_in_ch, 1, 1)
-        _layer(shapes, f'features.{index}.conv.filter', 2 * num_out_ch, num_in_ch, 3, 3)
-    if classifier:
-        _layer(shapes, 'classifier.0.filter', 512, 128 * 8 * 8)  # images of 128x128, halved four times
-        _layer(shapes, 'classifier.2', 1, 256)
-    return {}, shapes, []
+    return {}, _shapes(LightCNNDiscriminator if classifier else LightCNNFeature), []
 
 
 def _describe_stacked_hourglass(params: Params, name: Name) -> Description:
