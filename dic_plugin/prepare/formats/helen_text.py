@@ -1,0 +1,71 @@
+"""Helen's own annotations: ``annotation/1.txt`` ... ``2330.txt``, 194 landmarks each.
+
+The first line is the image's name without ending, which the name of the file does not tell; every other line a point:
+
+    232194_1
+    1025.470000 , 1150.040000
+    ...
+"""
+import os
+from typing import Dict, List, Sequence
+
+import numpy as np
+
+from dic_plugin.landmarks.layouts import ORDERS
+from dic_plugin.prepare.faces import FoundFace, Photo
+from dic_plugin.prepare.formats.sources import FileSource
+from dic_plugin.prepare.formats.text import parse_numbers, read_lines
+
+__all__ = ['open_helen', 'read_helen']
+
+_ORDER = 'helen194'
+
+
+def open_helen(path: str, files: Sequence[str], photos: Sequence[Photo]) -> FileSource:
+    """Helen's files, each for the photograph that its first line names.
+
+    Args:
+        path: The folder, or the only file.
+        files: The files.
+        photos: The photographs.
+
+    Raises:
+        ValueError: a file does not begin as Helen's do, or two name the same image.
+    """
+    file_of: Dict[str, str] = {}
+    for file in files:
+        name = _image_name(file)
+        if name in file_of:
+            raise ValueError(f'{file}: annotates the image {name!r}, as {os.path.basename(file_of[name])} does.')
+        file_of[name] = file
+    return FileSource([path], _ORDER, file_of, _faces, photos)
+
+
+def _image_name(path: str) -> str:
+    with open(path, encoding='utf-8-sig') as file:
+        try:
+            name = file.readline(1000).strip()
+        except UnicodeDecodeError as error:
+            raise ValueError(f'{path}: not a text file in UTF-8: {error}') from error
+    if not name or ',' in name:
+        raise ValueError(f"{path}, line 1: {name!r:.80} is no image name; expected one, as in Helen's annotations.")
+    return name
+
+
+def _faces(path: str) -> List[FoundFace]:
+    return [FoundFace(read_helen(path))]
+
+
+def read_helen(path: str) -> np.ndarray:
+    """The landmarks in a file, (194, 2) float64.
+
+    Raises:
+        ValueError: the file is not in this format, or has another number of points. The message names file and line.
+    """
+    expected = ORDERS[_ORDER]
+    lines = read_lines(path)[1:]
+    points = [parse_numbers(line.split(','), 2, path, number) for number, line in lines]
+    if len(points) != expected:
+        last = lines[-1][0] if lines else 1
+        raise ValueError(f'{path}, line {last}: the file ends after {len(points)} points; expected {expected} (Helen).')
+    return np.array(points)

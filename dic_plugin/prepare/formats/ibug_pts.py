@@ -1,0 +1,61 @@
+"""iBUG's ``.pts`` files (300-W, and the tools that write the same): 68 landmarks of one face.
+
+    version: 1
+    n_points:  68
+    {
+    336.820955 240.864510
+    ...
+    }
+
+Coordinates are Matlab's, with the centre of the top-left pixel at (1, 1).
+"""
+from typing import Dict, List, Sequence
+
+import numpy as np
+
+from dic_plugin.landmarks.layouts import ORDERS
+from dic_plugin.prepare.faces import FoundFace, Photo
+from dic_plugin.prepare.formats.sources import FileSource
+from dic_plugin.prepare.formats.text import parse_numbers, read_lines
+
+__all__ = ['open_pts', 'read_pts']
+
+_ORDER = 'ibug68'
+
+
+def open_pts(path: str, files: Dict[str, str], photos: Sequence[Photo]) -> FileSource:
+    """``.pts`` files, each for the photograph of its name.
+
+    Args:
+        path: The folder, or the only file.
+        files: The files by their path in the folder without ending.
+        photos: The photographs.
+    """
+    return FileSource([path], _ORDER, files, _faces, photos)
+
+
+def _faces(path: str) -> List[FoundFace]:
+    return [FoundFace(read_pts(path))]
+
+
+def read_pts(path: str) -> np.ndarray:
+    """The landmarks in a file, (68, 2) float64, with the centre of the top-left pixel at (0, 0).
+
+    Raises:
+        ValueError: the file is not in this format, or has another number of points. The message names file and line.
+    """
+    expected = ORDERS[_ORDER]
+    points: List[List[float]] = []
+    inside = False
+    for number, line in read_lines(path):
+        key, _, value = line.partition(':')
+        if not inside and key.strip().lower() == 'n_points' and value.strip() != str(expected):
+            raise ValueError(f'{path}, line {number}: has {value.strip()!r} points; expected {expected} (iBUG).')
+        if line == '}' and inside:
+            if len(points) != expected:
+                raise ValueError(f'{path}, line {number}: the points end after {len(points)}; expected {expected}.')
+            return np.array(points) - 1
+        if inside:
+            points.append(parse_numbers(line.split(), 2, path, number))
+        inside = inside or line == '{'
+    raise ValueError(f"{path}: expected {expected} points between '{{' and '}}', as in iBUG's .pts files.")

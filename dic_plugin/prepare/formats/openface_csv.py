@@ -1,0 +1,189 @@
+"""OpenFace's CSV files: a row for every face, with ``x_0..x_67``, ``y_0..y_67``, ``confidence`` and ``success``.
+
+Its header has a space after each comma. ``FaceLandmarkImg`` writes a file for every image, named after it, without
+``success``; ``FeatureExtraction`` one for a folder, in which the images are numbered from 1 in ``frame``. A file for
+many images may also name them in a column of its own.
+"""
+import csv
+from array import array
+from operator import itemgetter
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dic_plugin.landmarks.layouts import ORDERS
+from dic_plugin.prepare.faces import AnnotationSource, FoundFace, Photo, Skipped
+from dic_plugin.prepare.formats.names import AnnotatedNames
+from dic_plugin.prepare.formats.sources import FileSource, finite_faces
+from dic_plugin.prepare.formats.text import parse_numbers
+
+__all__ = ['OpenFaceTable', 'open_openface_files', 'open_openface_table', 'read_openface']
+
+MIN_CONFIDENCE = 0.5
+NAME_COLUMNS = ('filename', 'file', 'image', 'image_name', 'name')
+
+_ORDER = 'ibug68'
+_NUM_POINTS = ORDERS[_ORDER]
+
+
+class OpenFaceTable(NamedTuple):
+    """The rows of a file.
+
+    Attributes:
+        landmarks: (N, 68, 2) float32.
+        confidence: (N,) float64, 0 to 1.
+        success: (N,) bool; True where the file has no such column.
+        names: the image of every row, if a column tells it.
+        frames: the number of the image of every row from 1, if a column tells it.
+    """
+    landmarks: np.ndarray
+    confidence: np.ndarray
+    success: np.ndarray
+    names: Optional[List[str]]
+    frames: Optional[List[int]]
+
+
+def open_openface_files(path: str, files: Dict[str, str], photos: Sequence[Photo]) -> FileSource:
+    """Files of one image each.
+
+    Args:
+        path: Their folder, or the only file.
+        files: The files by their path in the folder without ending.
+        photos: The photographs.
+    """
+    return FileSource([path], _ORDER, files, _faces_in_file, photos, MIN_CONFIDENCE)
+
+
+def _faces_in_file(path: str) -> List[FoundFace]:
+    table = read_openface(path)
+    return _faces(table, range(len(table.landmarks)))
+
+
+def _faces(table: OpenFaceTable, rows: Iterable[int]) -> List[FoundFace]:
+    faces = [
+        FoundFace(table.landmarks[row].astype(np.float64), confidence=float(table.confidence[row])) for row in rows
+        if table.success[row]
+    ]
+    if not faces:
+        raise Skipped('OpenFace found no face')
+    return finite_faces(faces)
+
+
+def open_openface_table(path: str, photos: Sequence[Photo]) -> AnnotationSource:
+    """One file, for many images if a column tells them apart, otherwise for the image of its name.
+
+    Raises:
+        ValueError: as :func:`read_openface`; or it numbers its images, and their number is not that of the photographs.
+    """
+    table = read_openface(path)
+    if table.names is not None:
+        return _TableSource(path, table, table.names, photos)
+    if table.frames is not None:
+        return _TableSource(path, table, _names_of_frames(path, table.frames, photos), photos)
+    stem = path.replace('\\', '/').rpartition('/')[2].rpartition('.')[0]
+    return open_openface_files(path, {stem: path}, photos)
+
+
+def _names_of_frames(path: str, frames: List[int], photos: Sequence[Photo]) -> List[str]:
+    """OpenFace numbers the images of a folder by their sorted names; with one missing, all would shift."""
+    in_order = sorted(photo.relative for photo in photos)
+    if set(frames) != set(range(1, len(photos) + 1)):
+        raise ValueError(
+            f"{path}: its column 'frame' counts {len(set(frames))} images, from {min(frames, default=0)} to "
+            f'{max(frames, default=0)}, but there are {len(photos)} photographs. Expected one row for each in the '
+            f'order of their names, or a column that names the image of every row ({", ".join(NAME_COLUMNS)}).')
+    return [in_order[frame - 1] for frame in frames]
+
+
+class _TableSource:
+    """Any number of rows for each name, all in memory; see :class:`AnnotationSource`."""
+    order = _ORDER
+    min_confidence = MIN_CONFIDENCE
+
+    def __init__(self, path: str, table: OpenFaceTable, name_of_row: Sequence[str], photos: Sequence[Photo]) -> None:
+        self._table = table
+        index_of: Dict[str, int] = {}
+        name_index = np.array([index_of.setdefault(name, len(index_of)) for name in name_of_row], np.int64)
+        self._rows = np.argsort(name_index, kind='stable')  # those of each name together, as they stand in the file
+        self._ends = np.cumsum(np.bincount(name_index, minlength=len(index_of)))
+        self._names = AnnotatedNames(list(index_of), photos, [path])
+        self.described = self._names.described
+
+    def find(self, photo: Photo) -> List[FoundFace]:
+        index = self._names.index(photo)
+        start = self._ends[index - 1] if index else 0
+        return _faces(self._table, self._rows[start:self._ends[index]])
+
+    def missing(self, photos: List[Photo]) -> List[str]:
+        return self._names.missing(photos)
+
+
+def read_openface(path: str) -> OpenFaceTable:
+    """Read a file, row by row: those of large datasets have gigabytes of text.
+
+    Raises:
+        ValueError: a column is missing, a row has too few or too many fields, or one that is no number where there must
+            be one. The message names file and line.
+    """
+    rows = _rows(path)
+    header = [name.strip() for name in next(rows, (0, []))[1]]
+    column_of = {name: column for column, name in enumerate(header)}
+    points = [f'{axis}_{index}' for axis in 'xy' for index in range(_NUM_POINTS)]
+    missing = [name for name in ['confidence'] + points if name not in column_of]
+    if missing:
+        raise ValueError(f'{path}: has no column {missing[0]!r}; expected the columns x_0..x_67, y_0..y_67 and '
+                         'confidence, as OpenFace writes them with its option -2Dfp.')
+    name_column = next((column_of[name] for name in header if name.lower() in NAME_COLUMNS), None)
+    numbers = itemgetter(*(column_of[name] for name in points + ['confidence']))
+    success_column, frame_column = column_of.get('success'), column_of.get('frame')
+
+    landmarks, confidence, success = array('f'), array('d'), array('b')
+    names: List[str] = []
+    frames: List[int] = []
+    for line, row in rows:
+        values = _parse(numbers(row), 2 * _NUM_POINTS + 1, path, line)
+        landmarks.extend(values[:-1])
+        confidence.append(values[-1])
+        success.append(success_column is None or _parse([row[success_column]], 1, path, line)[0] > 0)
+        if name_column is not None:
+            names.append(row[name_column].strip())
+        if frame_column is not None:
+            frames.append(_parse_frame(row[frame_column], path, line))
+    by_axis = np.frombuffer(landmarks, np.float32).reshape(-1, 2, _NUM_POINTS)
+    return OpenFaceTable(
+        by_axis.transpose(0, 2, 1), np.frombuffer(confidence), np.frombuffer(success, np.bool_),
+        names if name_column is not None else None, frames if frame_column is not None else None)
+
+
+def _rows(path: str) -> Iterator[Tuple[int, List[str]]]:
+    """The header and the rows that follow, with their line numbers."""
+    num_fields = None
+    with open(path, newline='', encoding='utf-8-sig') as file:
+        reader = csv.reader(file, skipinitialspace=True)
+        try:
+            for fields in reader:
+                while fields and not fields[-1].strip():  # some end the line with a comma
+                    fields.pop()
+                if not fields:
+                    continue
+                num_fields = num_fields or len(fields)
+                if len(fields) != num_fields:
+                    raise ValueError(f'{path}, line {reader.line_num}: has {len(fields)} fields, but the header has '
+                                     f'{num_fields}.')
+                yield reader.line_num, fields
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise ValueError(f'{path}, after line {reader.line_num}: not a CSV file in UTF-8: {error}') from error
+
+
+def _parse(texts: Sequence[str], count: int, path: str, line: int) -> List[float]:
+    try:
+        return list(map(float, texts))
+    except ValueError:  # Windows writes NaN as -nan(ind)
+        return parse_numbers(['nan' if 'nan' in text.lower() else text for text in texts], count, path, line)
+
+
+def _parse_frame(text: str, path: str, line: int) -> int:
+    frame = _parse([text], 1, path, line)[0]
+    if not frame.is_integer():
+        raise ValueError(f"{path}, line {line}: has {text!r} in the column 'frame'; expected a whole number.")
+    return int(frame)

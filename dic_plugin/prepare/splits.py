@@ -1,0 +1,87 @@
+"""Which photographs are for training, validation and test."""
+import hashlib
+import os
+import re
+from typing import Dict, List, Sequence
+
+from dic_plugin.prepare.faces import Photo
+from dic_plugin.prepare.formats.celeba_text import read_partition
+from dic_plugin.prepare.formats.dic_list import read_dic_list
+from dic_plugin.prepare.formats.names import match_names
+from dic_plugin.prepare.formats.text import read_lines
+
+__all__ = ['read_split']
+
+_ACCEPTED = (
+    "'train' or 'test' (all photographs), CelebA's list_eval_partition.txt, a text file with one test image per "
+    'line, a published .pkl list of the test images, the fraction of test images (0.1) or their number (1000)')
+
+
+def read_split(spec: str, photos: List[Photo], seed: int) -> Dict[str, str]:
+    """The split of every photograph.
+
+    Args:
+        spec: How to split:
+
+            - 'train' or 'test': all photographs are that;
+            - a file of lines ``name 0``, ``name 1``, ``name 2`` (train, val, test), as CelebA's
+              ``list_eval_partition.txt``; photographs not in it have no split;
+            - a file with a name per line, or a published ``.pkl`` list: these are for test, all others for training;
+            - a number below 1: this fraction is for test; a whole number: so many are. The choice depends on the
+              photographs' names and the seed only, and a photograph more or less changes that of at most one other.
+        photos: The photographs.
+        seed: For a fraction or number.
+
+    Returns:
+        'train', 'val' or 'test' by ``Photo.name``.
+
+    Raises:
+        ValueError: the specification is none of these or cannot be met, or it names test images that are not there.
+    """
+    if spec in ('train', 'test'):
+        return {photo.name: spec for photo in photos}
+    if re.fullmatch(r'\d+|\d*\.\d+', spec):
+        return _split_by_number(spec, photos, seed)
+    if not os.path.isfile(spec):
+        raise ValueError(f'The split {spec!r} is no file and none of the words; expected {_ACCEPTED}.')
+    if spec.lower().endswith('.pkl'):
+        return _split_by_names(spec, read_dic_list(spec).names, photos)
+    lines = read_lines(spec)
+    if not lines:
+        raise ValueError(f'{spec}: an empty file; expected {_ACCEPTED}.')
+    if re.fullmatch(r'\S.*\.\w+\s+[012]', lines[0][1]):
+        return _split_by_partition(spec, photos)
+    return _split_by_names(spec, list(dict.fromkeys(line for _, line in lines)), photos)
+
+
+def _split_by_number(spec: str, photos: Sequence[Photo], seed: int) -> Dict[str, str]:
+    num_test = int(spec) if spec.isdigit() else round(float(spec) * len(photos))
+    if '.' in spec and float(spec) >= 1 or not 0 < num_test < len(photos):
+        raise ValueError(
+            f'The split {spec!r} leaves no test image or no other of {len(photos)} photographs, or is neither '
+            'a fraction below 1 nor a whole number.')
+
+    def rank(photo: Photo) -> bytes:
+        return hashlib.sha256(f'{seed}/{photo.name}'.encode()).digest()
+
+    test = {photo.name for photo in sorted(photos, key=rank)[:num_test]}
+    return {photo.name: 'test' if photo.name in test else 'train' for photo in photos}
+
+
+def _split_by_partition(path: str, photos: Sequence[Photo]) -> Dict[str, str]:
+    split_of = read_partition(path)
+    names = list(split_of)
+    matched = match_names(names, photos, path)
+    if not matched:
+        raise ValueError(f'{path}: none of its {len(names)} names, such as {names[0]!r}, is that of a photograph.')
+    return {photo.name: split_of[names[matched[photo.relative]]] for photo in photos if photo.relative in matched}
+
+
+def _split_by_names(path: str, names: Sequence[str], photos: Sequence[Photo]) -> Dict[str, str]:
+    matched = match_names(names, photos, path)
+    found = set(matched.values())
+    lost = [name for index, name in enumerate(names) if index not in found]
+    if lost:
+        raise ValueError(f'{path}: {len(lost)} of its {len(names)} test images, such as {lost[0]!r}, are not among the '
+                         f'{len(photos)} photographs.')
+    return {photo.name: 'test' if photo.relative in matched else 'train' for photo in photos}

@@ -1,0 +1,106 @@
+"""Splits: by file, by number, by word."""
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dic_plugin.prepare.faces import Photo
+from dic_plugin.prepare.splits import read_split
+
+
+def photos_of(names):
+    return [Photo(name, f'/photos/{name}.jpg', f'{name}.jpg') for name in names]
+
+
+PHOTOS = photos_of(f'{number:06d}' for number in range(1, 7))
+
+
+@pytest.mark.parametrize('word', ['train', 'test'])
+def test_all_photographs(word, tmp_path, monkeypatch):
+    (tmp_path / word).write_text('a file of that name')
+    monkeypatch.chdir(tmp_path)
+    assert read_split(word, PHOTOS, 0) == {photo.name: word for photo in PHOTOS}
+
+
+def test_celeba_partition(tmp_path):
+    path = tmp_path / 'list_eval_partition.txt'
+    path.write_bytes(b'000001.jpg 0\r\n000002.jpg 1\r\n000004.jpg 2\r\n000099.jpg 2\r\n')
+    assert read_split(str(path), PHOTOS, 0) == {'000001': 'train', '000002': 'val', '000004': 'test'}
+
+
+def test_list_of_test_images(tmp_path):
+    path = tmp_path / 'testnames.txt'
+    path.write_bytes('\ufeff000002\r\n000005.jpg\r\n000002\r\n\r\n'.encode())
+    split = read_split(str(path), PHOTOS, 0)
+    assert [name for name in split if split[name] == 'test'] == ['000002', '000005']
+    assert Counter(split.values()) == {'train': 4, 'test': 2}
+
+
+def test_published_list_of_test_images(tmp_path):
+    path = tmp_path / 'test.pkl'
+    path.write_bytes(pickle.dumps({'000003.jpg': np.zeros((68, 2)), '000004.jpg': np.zeros((68, 2))}))
+    split = read_split(str(path), PHOTOS, 0)
+    assert [name for name in split if split[name] == 'test'] == ['000003', '000004'] and len(split) == 6
+
+
+@pytest.mark.parametrize('name, content, message', [
+    ('list.txt', '000001\nlost.jpg\nlost_2.jpg\n',
+     "list.txt: 2 of its 3 test images, such as 'lost.jpg', are not among the 6 photographs"),
+    ('list.txt', '', 'list.txt: an empty file; expected .train. or .test.'),
+    ('list.txt', 'x.jpg 0\ny.jpg 2\n', "list.txt: none of its 2 names, such as 'x.jpg', is that of a photograph"),
+    ('list.txt', '000001.jpg 0\n000002.jpg 3\n', 'list.txt, line 2'),
+    ('list.pkl', 'no pickle', 'list.pkl: not read'),
+])  # yapf: disable
+def test_wrong_file(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_split(str(path), PHOTOS, 0)
+
+
+@pytest.mark.parametrize('spec, num_test', [('0.5', 3), ('.2', 1), ('0.34', 2), ('1', 1), ('5', 5)])
+def test_number(spec, num_test):
+    split = read_split(spec, PHOTOS, 0)
+    assert list(split) == [photo.name for photo in PHOTOS]
+    assert Counter(split.values()) == {'train': 6 - num_test, 'test': num_test}
+
+
+@pytest.mark.parametrize('spec', ['0', '6', '100', '0.0', '0.01', '0.99', '1.0', '1.5'])
+def test_impossible_number(spec):
+    with pytest.raises(ValueError, match=rf"The split '{spec}' leaves no test image or no other of 6 photographs"):
+        read_split(spec, PHOTOS, 0)
+
+
+@pytest.mark.parametrize('spec', ['val', '-1', '', 'nowhere.txt', '1e-1', '10%'])
+def test_unknown_specification(spec):
+    with pytest.raises(
+            ValueError, match=rf"The split '{spec}' is no file and none of the words; expected 'train' or 'test'"):
+        read_split(spec, PHOTOS, 0)
+
+
+def test_a_choice_stays_the_same_for_ever():
+    """Pinned: prepared sets are compared across versions and machines."""
+    split = read_split('2', PHOTOS, 0)
+    assert [name for name in split if split[name] == 'test'] == ['000005', '000006']
+
+
+def test_seeds_choose_differently():
+    photos = photos_of(map(str, range(100)))
+    tests = [{name for name, split in read_split('20', photos, seed).items() if split == 'test'} for seed in range(5)]
+    assert all(len(one & other) < 20 for one in tests for other in tests if one is not other)
+
+
+@given(st.permutations(range(30)), st.integers(0, 5))
+def test_order_of_the_photographs_does_not_matter(order, seed):
+    photos = photos_of(map(str, range(30)))
+    assert read_split('0.2', [photos[i] for i in order], seed) == read_split('0.2', photos, seed)
+
+
+@given(st.sets(st.text('abc01', min_size=1), min_size=12, max_size=40), st.sampled_from(['5', '0.3']))
+def test_one_photograph_more_changes_at_most_one_other(names, spec):
+    names = sorted(names)
+    before, after = (read_split(spec, photos_of(some), 0) for some in (names[1:], names))
+    assert sum(before[name] != after[name] for name in names[1:]) <= 1
