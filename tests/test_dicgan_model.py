@@ -1,7 +1,10 @@
 """DICGANModel: whose gradients reach whom, the two networks' turns, the frozen hourglass, resuming, GAN types, EMA."""
 import copy
+import glob
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from basicsr.models import build_model
 from basicsr.utils.options import ordered_yaml
 from torch.nn.parallel import DistributedDataParallel
 
-from dic_plugin.archs import LightCNNFeature
+from dic_plugin.archs import DIC, LightCNNFeature
 from dic_plugin.utils.checkpoint import CheckpointError, save_params
 from dic_plugin.utils.option_check import OptionError, check_options
 from dic_plugin.utils.resume import load_resume_state
@@ -262,6 +265,37 @@ def test_testing_needs_the_generator_only(tmp_path, model_type):
     model = build(opt)
     model.validation(loader, 'test', None, False)
     assert set(model.metric_results) == {'psnr', 'ssim', 'nrmse'}
+
+
+def test_recipe_as_real_processes(tmp_path):
+    """The shipped option files, made tiny: trained from a DIC, resumed, tested."""
+    tiny = {key: value for key, value in TINY.items() if key != 'type'}
+    save_params({str(tmp_path / 'dic.pth'): DIC(**tiny).state_dict()})
+
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.path.join(OPTIONS, os.pardir))
+
+    def run(what, changes, *flags):
+        code = f'import sys; from dic_plugin.launch import {what}; sys.exit({what}())'
+        command = [sys.executable, '-c', code, '-opt', os.path.join(OPTIONS, f'{what}_DICGAN.yml'), *flags]
+        command += ['--force_yml', 'name=tiny', 'num_gpu=0', *changes]
+        command += [f'network_g:{key}={value}' for key, value in tiny.items()]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout + done.stderr
+
+    changes = [
+        'path:pretrain_network_g=dic.pth', 'train:net_d_init_iters=1', 'val:val_freq=9', 'logger:print_freq=1',
+        'logger:save_checkpoint_freq=2', 'network_d:num_feat=3', 'datasets:train:num_images=4',
+        'datasets:train:batch_size_per_gpu=2', 'datasets:val:num_images=2'
+    ]
+    log = run('train', [*changes, 'train:total_iter=2'])
+    assert 'l_g_gan: ' in log and 'End of training' in log
+    log = run('train', [*changes, 'train:total_iter=3'], '--auto_resume')
+    assert 'Loading LightCNNDiscriminator model from' in log and 'iter:       3' in log
+    models = tmp_path / 'experiments' / 'tiny' / 'models'
+    assert {'net_g_latest.pth', 'net_d_latest.pth', 'net_g_2.pth', 'net_d_2.pth'} <= set(os.listdir(models))
+    log = run('test', [f'path:pretrain_network_g={models}/net_g_latest.pth', 'datasets:test:num_images=2'])
+    assert 'psnr: ' in log and len(glob.glob(str(tmp_path / 'results/tiny/visualization/synthetic/*.png'))) == 2
 
 
 # ------------------------------------------------------------------ options
