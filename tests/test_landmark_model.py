@@ -81,6 +81,7 @@ def test_a_pass_sees_the_mean_subtracted_and_what_the_last_one_handed_on(tmp_pat
 
 def test_every_stack_has_a_loss(tmp_path):
     model, data = build(options(tmp_path, 'train_landmarks', train=dict(ema_decay=0))), batch()
+    torch.nn.init.normal_(model.net_g.stacks[0].predict.weight)  # heatmaps are zero before training
     model.feed_data(data)
     with torch.no_grad():
         heatmaps = copy.deepcopy(model.net_g)(data['gt'], return_stacks=True)

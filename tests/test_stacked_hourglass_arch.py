@@ -11,7 +11,14 @@ TINY = dict(num_feat=8, num_stacks=2, num_keypoints=5)
 
 def network(**options):
     torch.manual_seed(0)
-    return StackedHourglass(**{**TINY, **options})
+    net = StackedHourglass(**{**TINY, **options})
+    for stack in net.stacks:  # which are zero before training
+        torch.nn.init.normal_(stack.predict.weight)
+    return net
+
+
+def test_untrained_heatmaps_are_zero():
+    assert not any(heatmap.any() for heatmap in StackedHourglass(**TINY)(torch.rand(2, 3, 64, 64), return_stacks=True))
 
 
 @pytest.mark.parametrize('height, width', [(64, 64), (128, 64)])

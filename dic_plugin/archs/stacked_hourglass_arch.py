@@ -74,6 +74,8 @@ class StackedHourglass(nn.Module):
         self.stacks = nn.ModuleList(
             Stack(num_feat, num_keypoints, is_last=index == num_stacks - 1) for index in range(num_stacks))
         init_kaiming(self)
+        for stack in self.stacks:  # targets are zero almost everywhere: to start there saves hundreds of iterations
+            nn.init.zeros_(stack.predict.weight)
 
     def forward(self, x: Tensor, return_stacks: bool = False) -> Union[Tensor, List[Tensor]]:
         """Find landmarks.
