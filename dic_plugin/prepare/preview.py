@@ -1,0 +1,63 @@
+"""Contact sheets of a prepared set: faces with their landmarks, to be looked at before a training."""
+import os
+from typing import List
+
+import cv2
+import numpy as np
+
+from dic_plugin.data.annotations import FaceAnnotations
+from dic_plugin.data.face_files import FaceFiles
+from dic_plugin.utils.drawing import GAP, HEADER, draw_landmarks
+
+__all__ = ['FACES_PER_SHEET', 'draw_preview', 'spread']
+
+FACES_PER_SHEET = 48
+COLUMNS = 8
+TILE = 192
+
+
+def draw_preview(root: str, split: str, store: str) -> str:
+    """Draw ``preview_<split>.png`` into a prepared set, unless it is there; returns its path.
+
+    Args:
+        root: Folder of the set.
+        split: ``train``, ``val`` or ``test``.
+        store: ``lmdb`` or ``png``.
+    """
+    path = os.path.join(root, f'preview_{split}.png')
+    if os.path.isfile(path):
+        return path
+    folder = os.path.join(root, f'{split}.lmdb' if store == 'lmdb' else split)
+    files = FaceFiles(folder, {'type': 'lmdb' if store == 'lmdb' else 'disk'})
+    annotations = FaceAnnotations.load(os.path.join(root, f'{split}.npz'))
+    row_of = {name: row for row, name in enumerate(annotations.names.tolist())}
+    tiles = [
+        _tile(files.names[index], files.read(index), annotations.landmarks[row_of[files.names[index]]])
+        for index in spread(len(files))
+    ]
+    columns = min(COLUMNS, len(tiles))
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    sheet = np.concatenate([np.concatenate(tiles[row:row + columns], 1) for row in range(0, len(tiles), columns)])
+    temporary = f'{path}.{os.getpid()}.tmp.png'
+    cv2.imwrite(temporary, sheet)
+    os.replace(temporary, path)
+    return path
+
+
+def spread(total: int, wanted: int = FACES_PER_SHEET) -> List[int]:
+    """``wanted`` of ``total`` indices, evenly spaced; all of them where there are fewer.
+
+    >>> spread(10, 4)
+    [0, 2, 5, 7]
+    """
+    return [index * total // wanted for index in range(wanted)] if total > wanted else list(range(total))
+
+
+def _tile(name: str, img: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """A face of RGB under its name, BGR."""
+    zoom = TILE / img.shape[0]
+    img = cv2.resize(img[:, :, ::-1], (TILE, TILE), interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
+    tile = np.full((HEADER + TILE + GAP, TILE + GAP, 3), 255, np.uint8)
+    tile[HEADER:-GAP, :-GAP] = draw_landmarks(img, (landmarks + 0.5) * zoom - 0.5, zoom=1)
+    cv2.putText(tile, name[:24], (2, HEADER - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    return tile
