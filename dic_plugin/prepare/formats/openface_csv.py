@@ -5,6 +5,7 @@ Its header has a space after each comma. ``FaceLandmarkImg`` writes a file for e
 many images may also name them in a column of its own.
 """
 import csv
+import os
 from array import array
 from operator import itemgetter
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -80,7 +81,7 @@ def open_openface_table(path: str, photos: Sequence[Photo]) -> AnnotationSource:
         return _TableSource(path, table, table.names, photos)
     if table.frames is not None:
         return _TableSource(path, table, _names_of_frames(path, table.frames, photos), photos)
-    stem = path.replace('\\', '/').rpartition('/')[2].rpartition('.')[0]
+    stem = os.path.splitext(os.path.basename(path))[0]
     return open_openface_files(path, {stem: path}, photos)
 
 
