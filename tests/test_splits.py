@@ -61,16 +61,22 @@ def test_wrong_file(tmp_path, name, content, message):
         read_split(str(path), PHOTOS, 0)
 
 
-@pytest.mark.parametrize('spec, num_test', [('0.5', 3), ('.2', 1), ('0.34', 2), ('1', 1), ('5', 5)])
+@pytest.mark.parametrize('spec, num_test', [('0.5', 3), ('.2', 1), ('0.34', 2), ('0.01', 1), ('1', 1), ('5', 5)])
 def test_number(spec, num_test):
     split = read_split(spec, PHOTOS, 0)
     assert list(split) == [photo.name for photo in PHOTOS]
     assert Counter(split.values()) == {'train': 6 - num_test, 'test': num_test}
 
 
-@pytest.mark.parametrize('spec', ['0', '6', '100', '0.0', '0.01', '0.99', '1.0', '1.5'])
-def test_impossible_number(spec):
-    with pytest.raises(ValueError, match=rf"The split '{spec}' leaves no test image or no other of 6 photographs"):
+@pytest.mark.parametrize('spec, num_test', [('0', 0), ('6', 6), ('100', 100), ('0.99', 6)])
+def test_a_number_must_leave_images_for_both(spec, num_test):
+    with pytest.raises(ValueError, match=f"The split '{spec}' puts {num_test} of 6 photographs into the test"):
+        read_split(spec, PHOTOS, 0)
+
+
+@pytest.mark.parametrize('spec', ['1.0', '1.5'])
+def test_a_fraction_is_below_1(spec):
+    with pytest.raises(ValueError, match=f"The split '{spec}' is neither a fraction below 1 nor a whole number"):
         read_split(spec, PHOTOS, 0)
 
 

@@ -10,8 +10,7 @@ from dic_plugin.prepare.faces import Box
 
 __all__ = ['MARGIN', 'Placement', 'cut', 'place', 'square_around', 'square_of_box']
 
-# Room on each side, as a part of the landmarks' larger extent: that of the synthetic faces, and close to CelebA's
-# published boxes.
+# Room on each side, as a part of the landmarks' larger extent; the same as that of the synthetic faces.
 MARGIN = 0.25
 
 

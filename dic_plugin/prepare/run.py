@@ -129,7 +129,7 @@ def _make_shards(folder: str, photos: List[Photo], sources: Sources, options) ->
     detector = None if sources.from_files else (options.detector, options.model)
     num_done = len(photos) - sum(len(chunk) for _, chunk in todo)
     with tqdm(total=len(photos), initial=num_done, desc='cropping', unit='photo', smoothing=0.05) as bar:
-        if options.workers == 1:
+        if options.workers == 1 or len(todo) == 1:  # others would not be done before they had started
             own = None if sources.from_files else sources.landmarks
             for path, tasks in work:
                 bar.update(_make_shard(path, tasks, crop, own))

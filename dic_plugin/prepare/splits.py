@@ -55,11 +55,13 @@ def read_split(spec: str, photos: List[Photo], seed: int) -> Dict[str, str]:
 
 
 def _split_by_number(spec: str, photos: Sequence[Photo], seed: int) -> Dict[str, str]:
-    num_test = int(spec) if spec.isdigit() else round(float(spec) * len(photos))
-    if '.' in spec and float(spec) >= 1 or not 0 < num_test < len(photos):
+    if not spec.isdigit() and float(spec) >= 1:
+        raise ValueError(f'The split {spec!r} is neither a fraction below 1 nor a whole number.')
+    num_test = int(spec) if spec.isdigit() else max(round(float(spec) * len(photos)), 1)
+    if not 0 < num_test < len(photos):
         raise ValueError(
-            f'The split {spec!r} leaves no test image or no other of {len(photos)} photographs, or is neither '
-            'a fraction below 1 nor a whole number.')
+            f'The split {spec!r} puts {num_test} of {len(photos)} photographs into the test; expected at '
+            "least 1, and at least 1 left for training. 'train' and 'test' put all of them into one split.")
 
     def rank(photo: Photo) -> bytes:
         return hashlib.sha256(f'{seed}/{photo.name}'.encode()).digest()
