@@ -68,10 +68,16 @@ class AnnotationSource(Protocol):
 
 
 class Detector(Protocol):
-    """Finds faces in pixels. One is made in every worker; attributes as in :class:`AnnotationSource`."""
+    """Finds faces in pixels. One is made in every worker.
+
+    Attributes:
+        order, min_confidence, described: As in :class:`AnnotationSource`.
+        model: The file that decides what it finds, or None.
+    """
     order: str
     min_confidence: float
     described: str
+    model: Optional[str]
 
     def find(self, img: np.ndarray) -> List[FoundFace]:
         """Every face of a whole photograph, uint8 RGB (H, W, 3); an empty list where there is none."""

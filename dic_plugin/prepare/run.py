@@ -25,6 +25,7 @@ from dic_plugin.prepare.faces import AnnotationSource, Detector, Photo, Skipped
 from dic_plugin.prepare.finish import Counts, build_set, count, write_skipped
 from dic_plugin.prepare.formats import open_annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points
+from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.photographs import list_photographs
 from dic_plugin.prepare.process import CropSettings, SkippedPhoto, Task, prepare_photo
 from dic_plugin.prepare.settings import describe_settings, difference, read_record, write_json
@@ -65,7 +66,8 @@ def prepare(options) -> Tuple[Counts, bool]:
         KeyboardInterrupt: interrupted; what was done is kept.
     """
     photos, unnamed = list_photographs(options.photos)
-    settings = describe_settings(options, photos)
+    sources = _open_sources(options, photos)
+    settings = describe_settings(options, photos, None if sources.from_files else sources.landmarks.model)
     record = read_record(os.path.join(options.output, 'prepared.json'))
     if record is not None:
         _refuse_other_settings(options.output, record['settings'], settings)
@@ -73,7 +75,6 @@ def prepare(options) -> Tuple[Counts, bool]:
     if os.path.isdir(options.output) and os.listdir(options.output) or os.path.isfile(options.output):
         raise FileExistsError(f'{options.output!r} exists and was not made by this tool; expected a new folder (-o).')
 
-    sources = _open_sources(options, photos)
     unfinished = f'{os.path.normpath(options.output)}.unfinished'
     shards = os.path.join(unfinished, 'shards')
     os.makedirs(shards, exist_ok=True)
@@ -111,7 +112,16 @@ def _open_sources(options, photos: List[Photo]) -> Sources:
         landmarks = open_annotations(options.landmarks, photos)
     else:
         landmarks = make_detector(options.detector, options.model)  # the workers make their own; an error belongs here
-    five_points = read_five_points(options.check_points) if options.check_points else None
+    five_points = None
+    if options.check_points:
+        if landmarks.order not in ('ibug68', 'celeba5'):
+            raise ValueError(
+                f"--check-points: landmarks in the order {landmarks.order} ({landmarks.described}) cannot be "
+                "compared with CelebA's five points; expected ibug68 or celeba5.")
+        points = read_five_points(options.check_points)
+        matched = match_names(list(points), photos, options.check_points)
+        values = list(points.values())
+        five_points = {relative: values[row] for relative, row in matched.items()}
     return Sources(split_of, options.split, landmarks, bool(options.landmarks), five_points, options.check_points)
 
 
@@ -150,7 +160,7 @@ def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
         except Skipped as reason:
             return SkippedPhoto(photo.relative, split, str(reason))
     if sources.five_points is not None:
-        five_points = sources.five_points.get(os.path.basename(photo.relative))
+        five_points = sources.five_points.get(photo.relative)
         if five_points is None:
             return SkippedPhoto(photo.relative, split, f'not in {os.path.basename(sources.five_points_file)}')
     return Task(photo, split, faces, sources.landmarks.order, sources.landmarks.min_confidence, five_points)

@@ -11,12 +11,13 @@ __all__ = ['describe_settings', 'difference', 'read_record', 'write_json']
 FORMAT = 1  # of the prepared set; raised when the same settings give other bytes
 
 
-def describe_settings(options, photos: List[Photo]) -> Dict[str, Any]:
+def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dict[str, Any]:
     """What decides the result: options, and digests of the photographs (names and sizes) and of the files read.
 
     Args:
         options: As :func:`dic_plugin.prepare.cli.parse` returns. The number of workers and the preview decide nothing.
         photos: All photographs of the folder.
+        model: The detector's file, given or found.
     """
     photographs = _digest(f'{photo.relative}\0{os.path.getsize(photo.path)}\n'.encode() for photo in photos)
     split = options.split
@@ -28,7 +29,7 @@ def describe_settings(options, photos: List[Photo]) -> Dict[str, Any]:
         },
         'landmarks': [_describe_path(path) for path in options.landmarks or []],
         'detector': options.detector,
-        'model': _describe_path(options.model) if options.model else None,
+        'model': _describe_path(model) if model else None,
         'split': _describe_path(split) if os.path.isfile(split) else split,
         'seed': options.seed,
         'size': options.size,
