@@ -57,13 +57,16 @@ setup(
         'lmdb',
         'numpy',
         'opencv-python',
+        'matplotlib',
         'pillow',
         'pyyaml',
+        'scikit-image',
         'tqdm',
     ],
     extras_require={
         'faces':
-        faces,  # detectors trained on photographs, to judge the synthetic faces
+        faces,  # finds faces in photographs
+        'metrics': ['lpips'],
         'tests': [
             *faces,
             'flake8',

@@ -85,7 +85,7 @@ class FaceAnnotations:
         """
         if not os.path.isfile(path):
             raise FileNotFoundError(f'Annotation file {path!r} does not exist; expected an .npz of landmarks, as '
-                                    'FaceAnnotations.save writes (README.md, section "Data").')
+                                    'scripts/prepare_faces.py writes (README.md, section "Data").')
         try:
             with open(path, 'rb') as stream:
                 file = np.load(stream, allow_pickle=False)
