@@ -67,6 +67,23 @@ def test_no_hourglass_pass_is_run_for_nothing(return_steps, passes):
     assert len(calls) == passes
 
 
+@pytest.mark.parametrize('return_steps, passes', [(False, 0), (True, 3)])
+def test_without_fusion_landmarks_are_found_but_guide_nothing(return_steps, passes):
+    network, calls = small(num_fusion_block=None).eval(), []
+    assert not [name for name, _ in network.named_parameters() if 'fusion' in name]
+    network.hourglass.register_forward_hook(lambda *args: calls.append(1))
+    with torch.no_grad():
+        before = network(faces(), return_steps=return_steps)
+        assert len(calls) == passes
+        for parameter in network.hourglass.parameters():
+            parameter.add_(0.1)
+        after = network(faces(), return_steps=return_steps)
+    if return_steps:
+        assert torch.equal(before.sr[-1], after.sr[-1]) and not torch.equal(before.heatmap[-1], after.heatmap[-1])
+    else:
+        assert torch.equal(before, after)
+
+
 def test_steps_differ_and_the_first_is_near_the_bilinear_image():
     network, x = small(), faces()
     nn.init.zeros_(network.conv_out.weight)

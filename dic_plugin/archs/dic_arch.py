@@ -46,7 +46,8 @@ class DIC(nn.Module):
         upscale: 8 (published), 4, or another multiple of 4.
         hg_num_feat: features C of the hourglass, a multiple of 8.
         num_keypoints: landmarks K: 68 (iBUG), 194 (Helen) or 5; others with component_groups.
-        num_fusion_block: residual blocks N of the attentive fusion.
+        num_fusion_block: residual blocks N of the attentive fusion. None: no fusion, for ablations; landmarks are found
+            at every step, but do not guide the next.
         detach_attention: True stops the gradient from the recovery branch into the heatmaps.
         projection_scale: stride of the projection groups. Default: the upscale, as published. Lower is cheaper: the
             cost of the groups' large maps goes with its square.
@@ -64,7 +65,7 @@ class DIC(nn.Module):
                  upscale: int = 8,
                  hg_num_feat: int = 256,
                  num_keypoints: int = 68,
-                 num_fusion_block: int = 7,
+                 num_fusion_block: Optional[int] = 7,
                  detach_attention: bool = False,
                  projection_scale: Optional[int] = None,
                  component_groups: Optional[Grouping] = None,
@@ -92,7 +93,9 @@ class DIC(nn.Module):
         self.pixel_shuffle = nn.PixelShuffle(shuffle)
         self.first_block = ProjectionBlock(num_feat, num_feat, num_groups, projection_scale)
         if num_steps > 1:  # not with one step: DDP does not accept parameters that get no gradient
-            fusion = AttentiveFusion(num_feat, num_keypoints, num_fusion_block, detach_attention, component_groups)
+            fusion = None
+            if num_fusion_block is not None:
+                fusion = AttentiveFusion(num_feat, num_keypoints, num_fusion_block, detach_attention, component_groups)
             self.block = ProjectionBlock(2 * num_feat, num_feat, num_groups, projection_scale, fusion)
         self.out = deconv_prelu(num_feat, num_feat, 8, HEATMAP_STRIDE, 2)
         self.conv_out = nn.Conv2d(num_feat, num_out_ch, 3, 1, 1)
@@ -105,8 +108,8 @@ class DIC(nn.Module):
 
         Args:
             x: RGB in [0, 1], ``B,3,h,w``; h and w multiples of 64 / upscale (8 for x8), 16 in the paper.
-            return_steps: True for every step's image and heatmaps. The last step's heatmaps guide nothing, so without
-                it the last hourglass pass is not run.
+            return_steps: True for every step's image and heatmaps. Without it hourglass passes that guide nothing, such
+                as the last, are not run.
 
         Returns:
             the last step's SR image, ``B,3,upscale*h,upscale*w``, or DICOutput.
@@ -127,15 +130,16 @@ class DIC(nn.Module):
         images: List[Tensor] = []
         heatmaps: List[Tensor] = []
         hidden = feat  # replaced at the first step
+        guided = self.num_steps > 1 and self.block.fusion is not None
         attention: Optional[Tensor] = None
         for step in range(self.num_steps):
             if step == 0:
                 hidden = self.first_block(feat)
             else:
-                hidden = self.block(feat, hidden, heatmaps[-1])
+                hidden = self.block(feat, hidden, heatmaps[-1] if guided else None)
             sr = base + self.conv_out(self.out(hidden))
             images.append(sr + mean)
-            if return_steps or step < self.num_steps - 1:
+            if return_steps or (guided and step < self.num_steps - 1):
                 heatmap, attention = self.hourglass(sr, attention)
                 heatmaps.append(heatmap)
         return DICOutput(images, heatmaps) if return_steps else images[-1]
