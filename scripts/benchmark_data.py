@@ -66,7 +66,7 @@ class PlainFaces(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
         (photo, landmarks), (x0, y0, x1, y1) = self.scenes[index], self.boxes[index]
-        img = cv2.cvtColor(cv2.imread(photo.path), cv2.COLOR_BGR2RGB)
+        img = cv2.imread(photo.path)[:, :, ::-1]
         gt = Image.fromarray(img[y0:y1, x0:x1]).resize((GT, GT), Image.BICUBIC)
         lq = gt.resize((GT // SCALE, GT // SCALE), Image.BICUBIC)
         landmarks = (landmarks - (x0, y0) + 0.5) * GT / (x1 - x0) - 0.5
