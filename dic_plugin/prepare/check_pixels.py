@@ -1,7 +1,5 @@
 """What the examination of a set sees in the images themselves, in worker processes."""
 import hashlib
-import signal
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
@@ -12,6 +10,7 @@ from tqdm import tqdm
 
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import FaceFiles
+from dic_plugin.prepare.workers import worker_pool
 
 __all__ = ['Seen', 'Size', 'WorkerDied', 'look_at_all']
 
@@ -41,7 +40,7 @@ def look_at_all(files: FaceFiles, lq_files: Optional[FaceFiles], workers: int, l
     """Read every image.
 
     Args:
-        files: The images. An LMDB is opened by the workers only: it must not be used after a fork.
+        files: The images. An LMDB is opened by the workers only.
         lq_files: Their low-quality images, where there are any; those of the same name belong together.
         workers: Number of processes.
         label: For the progress bar.
@@ -54,7 +53,7 @@ def look_at_all(files: FaceFiles, lq_files: Optional[FaceFiles], workers: int, l
     """
     chunks = [range(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
     seen = []
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), initializer=_start_worker, initargs=(files, lq_files))
+    pool = worker_pool(min(workers, len(chunks)), _start_worker, (files, lq_files))
     try:
         with tqdm(total=len(files), desc=label, unit='image') as bar:
             for chunk in pool.map(_look_at, chunks):
@@ -70,8 +69,6 @@ def look_at_all(files: FaceFiles, lq_files: Optional[FaceFiles], workers: int, l
 
 def _start_worker(files: FaceFiles, lq_files: Optional[FaceFiles]) -> None:
     global _WORKER
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
-    cv2.setNumThreads(1)
     _WORKER = (files, lq_files, {name: row for row, name in enumerate(lq_files.names)} if lq_files else {})
 
 

@@ -5,18 +5,12 @@ settings, and a shard for every 64 photographs. A run that finds its own setting
 depend on where it was interrupted or on how many workers there are.
 """
 import contextlib
-import multiprocessing
-import multiprocessing.connection
-import multiprocessing.context
 import os
 import shutil
-import signal
-import threading
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -31,6 +25,7 @@ from dic_plugin.prepare.process import CropSettings, SkippedPhoto, Task, prepare
 from dic_plugin.prepare.settings import describe_settings, difference, read_record, write_json
 from dic_plugin.prepare.shards import PHOTOS_PER_SHARD, save_shard, shard_path
 from dic_plugin.prepare.splits import read_split
+from dic_plugin.prepare.workers import worker_pool
 
 __all__ = ['NothingPrepared', 'prepare']
 
@@ -169,7 +164,7 @@ def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
 def _share_out(work: Iterator[Tuple[str, Work]], crop: CropSettings, detector: Optional[Tuple[str, Optional[str]]],
                workers: int, bar: tqdm) -> None:
     """Let several processes make the shards; a few at a time are planned ahead, so that memory stays bounded."""
-    pool = ProcessPoolExecutor(workers, _clean_processes(), initializer=_start_worker, initargs=(crop, detector))
+    pool = worker_pool(workers, _start_worker, (crop, detector))
     running = set()
     try:
         for path, tasks in work:
@@ -186,30 +181,12 @@ def _share_out(work: Iterator[Tuple[str, Work]], crop: CropSettings, detector: O
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _clean_processes() -> multiprocessing.context.BaseContext:
-    """Processes that begin without the threads of this one, which OpenCV would wait for in a forked copy for ever."""
-    if 'forkserver' not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context('spawn')
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload([__name__])  # imported once, not by every worker
-    return context
-
-
 _WORKER: Tuple[Optional[CropSettings], Optional[Detector]] = (None, None)  # of a worker process; set when it starts
 
 
 def _start_worker(crop: CropSettings, detector: Optional[Tuple[str, Optional[str]]]) -> None:
     global _WORKER
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides: what has begun is finished
-    threading.Thread(target=_die_with_main_process, daemon=True).start()
-    cv2.setNumThreads(1)
     _WORKER = (crop, make_detector(*detector) if detector else None)
-
-
-def _die_with_main_process() -> None:
-    """A worker whose main process was killed would wait for work for ever."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
 
 
 def _make_shard_in_worker(path: str, tasks: Work) -> int:
