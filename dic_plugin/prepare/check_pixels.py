@@ -53,17 +53,15 @@ def look_at_all(files: FaceFiles, lq_files: Optional[FaceFiles], workers: int, l
     """
     chunks = [range(start, min(start + CHUNK, len(files))) for start in range(0, len(files), CHUNK)]
     seen = []
-    pool = worker_pool(min(workers, len(chunks)), _start_worker, (files, lq_files))
     try:
-        with tqdm(total=len(files), desc=label, unit='image') as bar:
+        with worker_pool(min(workers, len(chunks)), _start_worker, (files, lq_files)) as pool, \
+                tqdm(total=len(files), desc=label, unit='image') as bar:
             for chunk in pool.map(_look_at, chunks):
                 seen += chunk
                 bar.update(len(chunk))
     except BrokenProcessPool as error:
         raise WorkerDied(f'after {len(seen):,} images; the LMDB is damaged, perhaps cut short, or memory ran out') \
             from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
     return seen
 
 

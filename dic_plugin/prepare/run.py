@@ -164,21 +164,19 @@ def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
 def _share_out(work: Iterator[Tuple[str, Work]], crop: CropSettings, detector: Optional[Tuple[str, Optional[str]]],
                workers: int, bar: tqdm) -> None:
     """Let several processes make the shards; a few at a time are planned ahead, so that memory stays bounded."""
-    pool = worker_pool(workers, _start_worker, (crop, detector))
     running = set()
     try:
-        for path, tasks in work:
-            running.add(pool.submit(_make_shard_in_worker, path, tasks))
-            if len(running) >= 2 * workers:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                bar.update(sum(future.result() for future in done))
-        for future in running:
-            bar.update(future.result())
+        with worker_pool(workers, _start_worker, (crop, detector)) as pool:
+            for path, tasks in work:
+                running.add(pool.submit(_make_shard_in_worker, path, tasks))
+                if len(running) >= 2 * workers:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    bar.update(sum(future.result() for future in done))
+            for future in running:
+                bar.update(future.result())
     except BrokenProcessPool as error:
         raise RuntimeError('A worker process died, perhaps for want of memory. Run the same command again, with fewer '
                            '--workers: it goes on where it stopped.') from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 _WORKER: Tuple[Optional[CropSettings], Optional[Detector]] = (None, None)  # of a worker process; set when it starts
