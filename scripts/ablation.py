@@ -7,8 +7,8 @@ one thread. All see the same 200 unseen faces. What is trained already is not tr
 resumed.
 
 Prints a Markdown table of means and standard deviations over the seeds, and writes it with all figures into
-results/ablation/. Landmark errors are those of the landmarks that a separate evaluator finds, as in the paper; it is
-trained by options/train_landmarks.yml.
+results/ablation/. Landmark errors (inter-ocular) are of the landmarks that the network itself finds at its last step
+and, with --evaluator, of those that a separate network (options/train_landmarks.yml) finds on the last image.
 """
 import argparse
 import json
@@ -18,7 +18,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from basicsr.utils.options import ordered_yaml  # noqa: E402
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator  # noqa: E402
 from dic_plugin.evaluation.protocols import compare  # noqa: E402
 from dic_plugin.landmarks.errors import nrmse  # noqa: E402
+from dic_plugin.landmarks.heatmaps import decode_heatmaps  # noqa: E402
 from dic_plugin.utils.checkpoint import load_params  # noqa: E402
 
 OPTIONS = ROOT / 'options' / 'train_DIC.yml'
@@ -76,7 +77,7 @@ def train(name: str, seed: int, iterations: int) -> Path:
     return weights
 
 
-def measure(name: str, weights: Path, num_images: int, evaluator: LandmarkEvaluator) -> Dict[str, float]:
+def measure(name: str, weights: Path, num_images: int, evaluator: Optional[LandmarkEvaluator]) -> Dict[str, float]:
     """PSNR, SSIM and NRMSE of the last step's images, means over unseen faces."""
     with open(OPTIONS, encoding='utf-8') as file:
         opt = yaml.load(file, Loader=ordered_yaml()[0])
@@ -87,25 +88,40 @@ def measure(name: str, weights: Path, num_images: int, evaluator: LandmarkEvalua
     network = build_network(network_opt).eval()
     network.load_state_dict(load_params(str(weights), 'params_ema'))
     faces = build_dataset(dict(opt['datasets']['val'], phase='val', scale=opt['scale'], num_images=num_images))
-    values: Dict[str, List[float]] = {'psnr': [], 'ssim': [], 'nrmse': []}
+    values: Dict[str, List[float]] = {'psnr': [], 'ssim': [], 'nrmse': [], 'nrmse_evaluator': []}
     for index in range(len(faces)):
         face = faces[index]
+        landmarks = face['landmarks'].numpy()
         with torch.no_grad():
-            sr = network(face['lq'][None]).clamp(0, 1)
-        found = evaluator.landmarks(sr)[0].cpu().numpy()
+            steps = network(face['lq'][None], return_steps=True)
+        sr = steps.sr[-1].clamp(0, 1)
         quality = compare(tensor2img(sr, rgb2bgr=False), tensor2img(face['gt'], rgb2bgr=False), [PROTOCOL])[PROTOCOL]
         values['psnr'].append(quality.psnr)
         values['ssim'].append(quality.ssim)
-        values['nrmse'].append(float(nrmse(found, face['landmarks'].numpy(), 'inter_ocular')))
-    return {key: float(np.mean(series)) for key, series in values.items()}
+        values['nrmse'].append(float(nrmse(decode_heatmaps(steps.heatmap[-1])[0].numpy(), landmarks)))
+        if evaluator is not None:
+            values['nrmse_evaluator'].append(float(nrmse(evaluator.landmarks(sr)[0].numpy(), landmarks)))
+    return {key: float(np.mean(series)) for key, series in values.items() if series}
 
 
 def table(figures: Dict[str, List[Dict[str, float]]]) -> str:
     """Means and standard deviations over the seeds, as Markdown."""
-    lines = ['| Variant | PSNR (dB) | SSIM | NRMSE |', '| --- | --- | --- | --- |']
+    columns = {
+        'psnr': ('PSNR (dB)', 2),
+        'ssim': ('SSIM', 4),
+        'nrmse': ('NRMSE, own', 4),
+        'nrmse_evaluator': ('NRMSE, evaluator', 4)
+    }
+    columns = {
+        key: column
+        for key, column in columns.items() if all(key in run for runs in figures.values() for run in runs)
+    }
+    lines = [
+        '| Variant | ' + ' | '.join(title for title, _ in columns.values()) + ' |', '| --- ' * (len(columns) + 1) + '|'
+    ]
     for name, runs in figures.items():
         cells = [VARIANTS[name].title]
-        for key, digits in (('psnr', 2), ('ssim', 4), ('nrmse', 4)):
+        for key, (_, digits) in columns.items():
             series = [run[key] for run in runs]
             spread = f' ± {statistics.stdev(series):.{digits}f}' if len(series) > 1 else ''
             cells.append(f'{statistics.mean(series):.{digits}f}{spread}')
@@ -120,15 +136,12 @@ def main() -> int:
     parser.add_argument('--iterations', type=int, default=550)
     parser.add_argument('--images', type=int, default=200, help='unseen faces (default: %(default)s)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='trainings at a time (default: all cores)')
-    parser.add_argument(
-        '--evaluator',
-        default=str(ROOT / 'experiments/train_landmarks/models/net_g_latest.pth'),
-        help='weights of options/train_landmarks.yml (default: %(default)s)')
+    parser.add_argument('--evaluator', metavar='FILE', help='weights of a separate landmark network')
     args = parser.parse_args()
     with ThreadPoolExecutor(args.jobs) as pool:
         runs = [(name, seed) for seed in args.seeds for name in args.variants]
         weights = dict(zip(runs, pool.map(lambda run: train(*run, args.iterations), runs)))
-    evaluator = LandmarkEvaluator(args.evaluator, torch.device('cpu'))
+    evaluator = LandmarkEvaluator(args.evaluator, torch.device('cpu')) if args.evaluator else None
     figures = {
         name: [measure(name, weights[name, seed], args.images, evaluator) for seed in args.seeds]
         for name in args.variants

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From a fresh clone to a trained DIC: installs, trains the embedded default (synthetic faces, no download of data),
-# tests it, and prints the measures and where the pictures are.
+# From a fresh clone to a trained DIC: installs, trains a hourglass and, from it, the embedded default (synthetic faces, no
+# download of data), tests it, and prints the measures and where the pictures are.
 #   bash scripts/quickstart.sh            about 15 minutes on 2 CPU cores; a GPU is used when there is one
 #   bash scripts/quickstart.sh --smoke    the same path in about a minute: a few iterations, so no useful network
 # Can be run again: a finished training is not repeated, an unfinished one is resumed. DIC_VENV: see setup_env.sh.
@@ -12,18 +12,19 @@ venv=${DIC_VENV:-.venv}
 say() { echo "[quickstart] $*"; }
 
 name_in() { sed -n 's/^name: *\([A-Za-z0-9_-]*\).*/\1/p' "$1"; }
+hourglass_name=$(name_in options/train_hourglass.yml)
 train_name=$(name_in options/train_DIC.yml)
 test_name=$(name_in options/test_DIC.yml)
-train_changes=()
+smoke=()
 test_changes=()
 case "${1:-}" in
     '') ;;
     --smoke)
+        hourglass_name=${hourglass_name}_smoke
         train_name=${train_name}_smoke
         test_name=${test_name}_smoke
-        train_changes=(--force_yml "name=$train_name" train:total_iter=4 val:val_freq=1000 logger:print_freq=1
-            logger:save_checkpoint_freq=2 datasets:train:num_images=16 datasets:train:batch_size_per_gpu=2
-            datasets:val:num_images=2)
+        smoke=(train:total_iter=4 val:val_freq=1000 logger:print_freq=1 logger:save_checkpoint_freq=2
+            datasets:train:num_images=16 datasets:train:batch_size_per_gpu=2 datasets:val:num_images=2)
         test_changes=(--force_yml "name=$test_name" datasets:test:num_images=4
             "path:pretrain_network_g=experiments/$train_name/models/net_g_latest.pth")
         ;;
@@ -34,22 +35,31 @@ bash scripts/setup_env.sh </dev/null
 bin=$(cd "$venv/bin" && pwd)
 mkdir -p "${DIC_ROOT:-.}"
 cd "${DIC_ROOT:-.}"
-experiment=experiments/$train_name
 
-# dic-train is `python basicsr/train.py` with the current folder as root; dic-test likewise.
-if [ -f "$experiment/models/net_g_latest.pth" ]; then
-    say "already trained: $experiment (remove it to train anew)"
-else
-    resume=()
+# train OPTIONS NAME CHANGES..: unless it is trained already. dic-train is `python basicsr/train.py` with the current
+# folder as root; dic-test likewise.
+train() {
+    local options=$1 experiment=experiments/$2
+    shift 2
+    if [ -f "$experiment/models/net_g_latest.pth" ]; then
+        say "already trained: $experiment (remove it to train anew)"
+        return
+    fi
+    local resume=()
     if compgen -G "$experiment/training_states/*.state" >/dev/null; then
         say "resuming the training in $experiment"
         resume=(--auto_resume)
     else
         say "training in $experiment"
     fi
-    "$bin/dic-train" -opt "$repository/options/train_DIC.yml" ${resume[@]+"${resume[@]}"} \
-        ${train_changes[@]+"${train_changes[@]}"} </dev/null
-fi
+    "$bin/dic-train" -opt "$repository/options/$options" ${resume[@]+"${resume[@]}"} \
+        --force_yml "name=${experiment##*/}" "$@" ${smoke[@]+"${smoke[@]}"} </dev/null
+}
+
+train train_hourglass.yml "$hourglass_name"
+# the hourglass knows faces already: it waits until the recovery branch shows it some
+train train_DIC.yml "$train_name" "path:pretrain_hourglass=experiments/$hourglass_name/models/net_g_latest.pth" \
+    path:param_key_hourglass=params_ema train:release_hourglass_iter=100
 
 say "testing"
 "$bin/dic-test" -opt "$repository/options/test_DIC.yml" ${test_changes[@]+"${test_changes[@]}"} </dev/null

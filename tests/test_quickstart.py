@@ -24,8 +24,10 @@ def quickstart(root, *arguments, code=0):
 
 def test_smoke_trains_tests_and_can_be_run_again(tmp_path):
     said = quickstart(tmp_path, '--smoke')
-    models = next(tmp_path.glob('experiments/*_smoke/models'))
-    assert f'[quickstart] training in experiments/{models.parent.name}\n' in said
+    hourglass, models = (tmp_path / f'experiments/{name}_smoke/models' for name in ('train_hourglass', 'train_DIC'))
+    for folder in (hourglass, models):
+        assert f'[quickstart] training in experiments/{folder.parent.name}\n' in said
+    assert f'{hourglass.parent.name}/models/net_g_latest.pth' in said  # DIC tells what it starts from
     table = said[said.index('[quickstart] measured'):]
     assert 'psnr' in table and 'bicubic' in table and 'step 1' in table
     pictures = Path(said.rsplit('[quickstart] pictures: ', 1)[1].strip())
@@ -35,7 +37,7 @@ def test_smoke_trains_tests_and_can_be_run_again(tmp_path):
     assert f'[quickstart] resuming the training in experiments/{models.parent.name}\n' in quickstart(
         tmp_path, '--smoke')
     assert (models / 'net_g_latest.pth').is_file()
-    assert '[quickstart] already trained' in quickstart(tmp_path, '--smoke')
+    assert quickstart(tmp_path, '--smoke').count('[quickstart] already trained') == 2
 
 
 def test_unknown_arguments_are_refused(tmp_path):
