@@ -46,7 +46,7 @@ supported "$python" || die "$venv holds $("$python" --version); Python 3.9 to 3.
 wanted=$(cat setup.py scripts/setup_env.sh | cksum | cut -d' ' -f1)-$("$python" -c 'import platform; print(platform.python_version())')
 for stamp in "$venv/.dic_plugin$extra" "$venv/.dic_plugintests"; do
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted:$PWD" ]; then
-        say "$venv is ready"
+        say "$venv is ready: source $venv/bin/activate"
         exit 0
     fi
 done

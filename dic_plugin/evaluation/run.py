@@ -130,7 +130,8 @@ def evaluate(sr: str,
         raise ValueError(f'No result in {sr!r} (such as {sr_files.names[0]!r}) has an original in {gt!r} (such as '
                          f'{gt_files.names[0]!r}); expected the name of an original, alone or before an underscore.')
     if annotations and not evaluator:
-        raise ValueError(f'{annotations}: landmarks are given, but no evaluator that finds those of the results.')
+        raise ValueError(f'{annotations}: landmarks are given, but no evaluator that finds those of the results; '
+                         'expected --evaluator beside --annotations, or neither.')
     names = [gt_files.names[index] for _, index in pairing.pairs]
     landmark_measure = LandmarkMeasure(evaluator, annotations, names) if evaluator else None
     measures = _measures(protocols, landmark_measure, metrics, device)

@@ -11,6 +11,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.models.face_model import FaceModel
+from dic_plugin.utils.checkpoint import CheckpointError
 from dic_plugin.utils.drawing import Tile, draw_strip
 
 
@@ -47,6 +48,10 @@ class DICModel(FaceModel):
             hourglass_path = None
         if hourglass_path:
             param_key = self.opt['path'].get('param_key_hourglass', 'params')
+            if not osp.isfile(hourglass_path):
+                raise CheckpointError(f'{hourglass_path}: no such file, but path:pretrain_hourglass; expected the '
+                                      'published hourglass, converted, or one that options/train_hourglass_CelebA.yml '
+                                      'trains (README.md, "Train on other faces or landmarks").')
             self.load_network(self.get_bare_model(self.net_g).hourglass, hourglass_path, param_key=param_key)
         super().init_training_settings()
         if self.ema_decay > 0:

@@ -71,7 +71,11 @@ def check_set(root: str, workers: Optional[int] = None) -> Report:
 def _find_splits(root: str) -> Tuple[List[_Place], SplitReport]:
     between = SplitReport(root)
     if not os.path.isdir(root):
-        raise FileNotFoundError(f'{root!r} does not exist; expected a folder of face sets.')
+        missing = 'is no folder' if os.path.exists(root) else 'does not exist'
+        raise FileNotFoundError(f'{root!r} {missing}; expected a folder of face sets.')
+    below = [name for name in sorted(os.listdir(root)) if os.path.isfile(os.path.join(root, name, 'prepared.json'))]
+    if below:
+        raise FileNotFoundError(f'{root!r} is no face set, but holds some; expected one of them: {", ".join(below)}.')
     folder, names = root, sorted(name for name in os.listdir(root) if _holds_images(os.path.join(root, name)))
     if _holds_images(root) and (not names or os.path.isfile(f'{root}.npz')):
         folder, name = os.path.split(root)

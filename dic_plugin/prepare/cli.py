@@ -120,11 +120,12 @@ def main(argv: Optional[List[str]], description: str) -> int:
     except KeyboardInterrupt:
         print('Interrupted. Nothing is lost: the same command goes on from here.', file=sys.stderr)
         return 130
-    except (NothingPrepared, OSError, RuntimeError, ValueError) as error:
+    except (ImportError, NothingPrepared, OSError, RuntimeError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
     took = f' in {time.monotonic() - start:.0f} s' if new else ', as it was already'
-    print('\n'.join([f'Prepared {sum(counts.faces.values())} faces{took}.', *_summary(options, counts)]))
+    total = sum(counts.faces.values())
+    print('\n'.join([f'Prepared {total} face{"s" * (total != 1)}{took}.', *_summary(options, counts)]))
     return 0
 
 
@@ -135,6 +136,7 @@ def _summary(options: Dict, counts: Counts) -> List[str]:
         root = os.path.join(options.output, split)
         pair = '' if split == 'train' else f', {root}_lq{suffix} for other models'
         lines.append(f'  {split:5} {num:7} faces: {root}{suffix}, {root}.npz{pair}')
+    lines += [f'  {split:5} no face came out: there is no {split}{suffix}' for split in counts.empty]
     lines.append(f'  crops: {counts.moved} moved into the photograph, {counts.padded} padded at its border, '
                  f'{counts.several} chosen as the largest of several faces (faces.csv)')
     if counts.reasons:

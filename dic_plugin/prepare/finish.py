@@ -25,11 +25,13 @@ class Counts(NamedTuple):
 
     Attributes:
         faces: Number of faces in every split that has any.
+        empty: Splits whose photographs gave no face.
         reasons: Number of photographs left out for every reason, without its details in brackets.
         moved, padded: Faces whose crop was moved into, or padded at the border of, the photograph.
         several: Faces chosen from several in a photograph.
     """
     faces: Dict[str, int]
+    empty: List[str]
     reasons: Dict[str, int]
     moved: int
     padded: int
@@ -39,16 +41,19 @@ class Counts(NamedTuple):
 def count(paths: List[str], skipped: List[SkippedPhoto]) -> Counts:
     """Count the faces of all shards and what was left out, there and in ``skipped``."""
     faces, reasons = Counter(), Counter(map(_kind, skipped))
+    planned = {photo.split for photo in skipped}
     moved = padded = several = 0
     for shard in _records(paths):
         faces.update(face.split for face in shard.faces)
         reasons.update(map(_kind, shard.skipped))
+        planned.update(photo.split for photo in shard.skipped)
         moved += sum(any(face.moved) for face in shard.faces)
         padded += sum(any(face.padding) for face in shard.faces)
         several += sum(face.num_faces > 1 for face in shard.faces)
     # the most frequent reason first
     ordered = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    return Counts({split: faces[split] for split in SPLITS if faces[split]}, ordered, moved, padded, several)
+    empty = [split for split in SPLITS if split in planned and not faces[split]]
+    return Counts({split: faces[split] for split in SPLITS if faces[split]}, empty, ordered, moved, padded, several)
 
 
 def build_set(folder: str, paths: List[str], skipped: List[SkippedPhoto], counts: Counts, order: str, scale: int,

@@ -31,7 +31,8 @@ def list_photographs(folder: str) -> Tuple[List[Photo], List[Tuple[str, str]]]:
         ValueError: it holds no photograph.
     """
     if not os.path.isdir(folder):
-        raise FileNotFoundError(f'The folder of photographs {folder!r} does not exist.')
+        missing = 'is no folder' if os.path.exists(folder) else 'does not exist'
+        raise FileNotFoundError(f'The folder of photographs {folder!r} {missing}.')
     is_file = dict(_walk(folder, '', frozenset()))
     if not is_file:
         raise ValueError(

@@ -66,6 +66,8 @@ def difference(before: Dict[str, Any], now: Dict[str, Any]) -> str:
     """The first setting that differs, in words; empty if none does."""
     for key in sorted({*before, *now}):
         if before.get(key) != now.get(key):
+            if isinstance(before.get(key), (dict, list)) and isinstance(now.get(key), type(before.get(key))):
+                return f'{key}: the files, or what is in them, have changed'
             return f'{key} was {json.dumps(before.get(key))} and is {json.dumps(now.get(key))}'
     return ''
 
