@@ -27,7 +27,8 @@ def test_smoke_trains_tests_and_can_be_run_again(tmp_path):
     hourglass, models = (tmp_path / f'experiments/{name}_smoke/models' for name in ('train_hourglass', 'train_DIC'))
     for folder in (hourglass, models):
         assert f'[quickstart] training in experiments/{folder.parent.name}\n' in said
-    assert f'{hourglass.parent.name}/models/net_g_latest.pth' in said  # DIC tells what it starts from
+    log = next(models.parent.glob('train_*.log')).read_text()  # tells what DIC starts from
+    assert f'from experiments/{hourglass.parent.name}/models/net_g_latest.pth' in log
     table = said[said.index('[quickstart] measured'):]
     assert 'psnr' in table and 'bicubic' in table and 'step 1' in table
     pictures = Path(said.rsplit('[quickstart] pictures: ', 1)[1].strip())
