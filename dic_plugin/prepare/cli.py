@@ -1,9 +1,11 @@
 """The command line of ``scripts/prepare_faces.py``."""
 import argparse
+import contextlib
 import os
+import signal
 import sys
 import time
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 from addict import Dict
 
@@ -113,10 +115,11 @@ def main(argv: Optional[List[str]], description: str) -> int:
     options = parse(argv, description)
     start = time.monotonic()
     try:
-        counts, new = prepare(options)
-        if options.preview:
-            for split in counts.faces:
-                print('drew', draw_preview(options.output, split, options.store))
+        with _interrupted_once():
+            counts, new = prepare(options)
+            if options.preview:
+                for split in counts.faces:
+                    print('drew', draw_preview(options.output, split, options.store))
     except KeyboardInterrupt:
         print('Interrupted. Nothing is lost: the same command goes on from here.', file=sys.stderr)
         return 130
@@ -127,6 +130,22 @@ def main(argv: Optional[List[str]], description: str) -> int:
     total = sum(counts.faces.values())
     print('\n'.join([f'Prepared {total} face{"s" * (total != 1)}{took}.', *_summary(options, counts)]))
     return 0
+
+
+@contextlib.contextmanager
+def _interrupted_once() -> Iterator[None]:
+    """The first Ctrl-C interrupts; those of an impatient user after it do not interrupt the tidying up."""
+
+    def interrupt(*_) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is interrupt:  # otherwise the process is about to end
+            signal.signal(signal.SIGINT, before)
 
 
 def _summary(options: Dict, counts: Counts) -> List[str]:

@@ -128,7 +128,7 @@ def _make_shards(folder: str, photos: List[Photo], sources: Sources, options) ->
     chunks = [photos[start:start + PHOTOS_PER_SHARD] for start in range(0, len(photos), PHOTOS_PER_SHARD)]
     paths = [shard_path(folder, index) for index in range(len(chunks))]
     todo = [(path, chunk) for path, chunk in zip(paths, chunks) if not os.path.exists(path)]
-    work = ((path, [_plan(photo, sources, options) for photo in chunk]) for path, chunk in todo)
+    work = ((path, [_plan(photo, sources) for photo in chunk]) for path, chunk in todo)
     crop = CropSettings(options.size, options.gt_size, options.scale, options.margin, options.whole,
                         options.min_confidence, options.max_error if options.check_points else None)
     detector = None if sources.from_files else (options.detector, options.model)
@@ -143,7 +143,7 @@ def _make_shards(folder: str, photos: List[Photo], sources: Sources, options) ->
     return paths
 
 
-def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
+def _plan(photo: Photo, sources: Sources) -> Union[Task, SkippedPhoto]:
     """What is to be done with a photograph, as far as it is known without its pixels."""
     split = sources.split_of.get(photo.name)
     if split is None:
