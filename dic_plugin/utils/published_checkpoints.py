@@ -101,6 +101,18 @@ def _describe_dic(params: Params, name: Name) -> Description:
     ]
 
 
+def dic_options(params: Params) -> Tuple[Dict[str, Any], List[str]]:
+    """Arguments of DIC that a state dict in this project's names is of, and notes as in Converted.
+
+    What its shapes do not tell is left out: ``num_steps`` and, where the notes say so, ``component_groups``.
+
+    Raises:
+        ValueError, RuntimeError: no DIC has such shapes.
+    """
+    options, _, notes = _describe_dic(params, str)
+    return options, notes
+
+
 def _describe_hourglass(params: Params, name: Name) -> Description:
     options = dict(
         hg_num_feat=_size(params, name, 256, 'head.1.bias', 'head.1.weight', 'head.0.body.3.bias'),

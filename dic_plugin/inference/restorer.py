@@ -1,0 +1,181 @@
+"""Restores face crops from arrays: the Python side of inference, which the command line and the demo page stand on."""
+import os
+from typing import List, NamedTuple, Optional, Sequence, Union
+
+import numpy as np
+import torch
+
+from dic_plugin.inference.weights import build_network, read_weights
+from dic_plugin.landmarks.heatmaps import decode_heatmaps
+
+DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
+
+
+class RestoredStep(NamedTuple):
+    """What one step gave, for B faces.
+
+    Attributes:
+        faces: ``B,H,W,3`` uint8 RGB.
+        landmarks: ``B,K,2`` float32, (x, y) in pixels of ``faces``, the centre of the top-left pixel at (0, 0).
+        attention: ``B,C,H/4,W/4`` float32 in [0, 1], summing to 1 over the C facial components (five: left eye, right
+            eye, nose, mouth, silhouette): where the fusion looked in this step, guided by the landmarks of the step
+            before. None in the first step, and in a network without fusion.
+    """
+    faces: np.ndarray
+    landmarks: np.ndarray
+    attention: Optional[np.ndarray]
+
+
+class RestoredFaces(NamedTuple):
+    """What a restorer gives.
+
+    Attributes:
+        faces: the last step's, ``B,H,W,3`` uint8 RGB.
+        landmarks: the last step's, ``B,K,2`` float32, (x, y) in pixels of ``faces``.
+        steps: every step, the last one included.
+    """
+    faces: np.ndarray
+    landmarks: np.ndarray
+    steps: List[RestoredStep]
+
+
+class FaceRestorer:
+    """A trained DIC or DICGAN that restores small faces.
+
+    Args:
+        weights: path of a checkpoint of BasicSR (``experiments/train_DIC/models/net_g_latest.pth``; the moving average
+            is taken where there is one) or of a published one, which is converted in memory. The network's settings are
+            read off its tensors.
+        device: 'cuda', 'cuda:1', 'cpu', ... Default: a GPU if there is one.
+        dtype: 'fp32', or 'bf16', which is faster on GPUs that have it, and less exact.
+        steps: stop after so many. Default: all of the network's.
+        batch_size: faces per forward pass; it changes memory and speed, not results.
+
+    Attributes:
+        network: the DIC, in evaluation mode.
+        input_size: side of the faces that the weights were trained on, 16 in the paper.
+        upscale: by how much faces grow, 8 in the paper.
+        num_keypoints: landmarks per face, K.
+        trained_on: (name, type) of the training set as the checkpoint records it, or None.
+        notes: what had to be assumed about the weights, in words.
+
+    Raises:
+        CheckpointError: the file cannot be read or holds no DIC.
+        ValueError: the device is not there or cannot do the dtype, or steps or batch_size make no sense.
+
+    >>> from dic_plugin import FaceRestorer
+    >>> restorer = FaceRestorer(weights, device='cpu')
+    >>> crops = np.zeros((3, 16, 16, 3), np.uint8)  # RGB
+    >>> restored = restorer(crops)
+    >>> restored.faces.shape, restored.landmarks.shape, len(restored.steps)
+    ((3, 128, 128, 3), (3, 68, 2), 2)
+    >>> restored.steps[1].attention.shape
+    (3, 5, 32, 32)
+    """
+
+    def __init__(self,
+                 weights: str,
+                 device: Optional[Union[str, torch.device]] = None,
+                 dtype: str = 'fp32',
+                 steps: Optional[int] = None,
+                 batch_size: int = 8) -> None:
+        self.path = os.path.expanduser(weights)
+        self.device = pick_device(device)
+        self.dtype = _pick_dtype(dtype, self.device)
+        if batch_size < 1:
+            raise ValueError(f'batch_size={batch_size}; expected at least 1.')
+        self.batch_size = batch_size
+        read = read_weights(self.path)
+        self.network = build_network(read, self.path)
+        most = read.options['num_steps']
+        self.num_steps = most if steps is None else steps
+        if not 1 <= self.num_steps <= most:
+            raise ValueError(f'steps={steps}: {self.path} has {most}; expected 1 to {most}.')
+        self.network.num_steps = self.num_steps
+        self.network.to(self.device)
+        self.input_size = read.input_size
+        self.upscale = read.options['upscale']
+        self.num_keypoints = read.options['num_keypoints']
+        self.trained_on = read.trained_on
+        self.notes = [] if steps else read.notes
+
+    def __call__(self, images: Union[np.ndarray, Sequence[np.ndarray]]) -> RestoredFaces:
+        """Restore faces.
+
+        Args:
+            images: B uint8 RGB faces of one size, ``h,w,3`` each, as a list or as one array. Face crops of the training
+                set's kind, ``input_size`` pixels wide and high (16); other multiples of 64 / upscale are taken, but
+                faces of another size were not trained on.
+
+        Raises:
+            ValueError: no image, or one of another type, shape or size; names it.
+        """
+        batch = _to_batch(images, max(64 // self.upscale, 1))
+        parts = [self._restore(part) for part in batch.split(self.batch_size)]
+        steps = [RestoredStep(*map(_join, zip(*step))) for step in zip(*parts)]
+        return RestoredFaces(steps[-1].faces, steps[-1].landmarks, steps)
+
+    def _restore(self, batch: torch.Tensor) -> List[RestoredStep]:
+        with torch.no_grad(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            out = self.network(batch.to(self.device).float() / 255, return_steps=True)
+        fusion = self.network.block.fusion if self.num_steps > 1 else None
+        steps = []
+        for index, (sr, heatmap) in enumerate(zip(out.sr, out.heatmap)):
+            attention = None
+            if index and fusion is not None:
+                attention = fusion.attention(out.heatmap[index - 1].float()).cpu().numpy()
+            faces = (sr.float().clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
+            landmarks = decode_heatmaps(heatmap.float()).cpu().numpy()
+            steps.append(RestoredStep(faces.contiguous().cpu().numpy(), landmarks, attention))
+        return steps
+
+
+def pick_device(device: Optional[Union[str, torch.device]] = None) -> torch.device:
+    """The device of that name; without one, a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: there is no such device here.
+    """
+    if device is None:
+        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    try:
+        device = torch.device(device)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises either where CUDA is missing
+        reason = str(error).split('\n')[0]
+        raise ValueError(f"device {str(device)!r} cannot be used here ({reason}); expected 'cpu'" +
+                         (f", or 'cuda:0' to 'cuda:{torch.cuda.device_count() - 1}'." if torch.cuda.is_available(
+                         ) else ': there is no GPU that torch can use.')) from None
+    return device
+
+
+def _pick_dtype(name: str, device: torch.device) -> torch.dtype:
+    if name not in DTYPES:
+        raise ValueError(f'dtype={name!r}; expected {" or ".join(map(repr, DTYPES))}.')
+    # from Ampere on; torch would compute in it on older GPUs, too, but by way of fp32
+    if name == 'bf16' and device.type == 'cuda' and torch.version.cuda and torch.cuda.get_device_capability(
+            device)[0] < 8:
+        raise ValueError(f"dtype='bf16': {torch.cuda.get_device_name(device)} cannot compute in bf16; expected 'fp32'.")
+    return DTYPES[name]
+
+
+def _to_batch(images: Union[np.ndarray, Sequence[np.ndarray]], multiple: int) -> torch.Tensor:
+    """``B,3,h,w`` uint8."""
+    images = list(images)
+    if not images:
+        raise ValueError('no image to restore; expected at least one.')
+    for index, image in enumerate(images):
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            found = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
+            raise ValueError(f'image {index} is {found}; expected a uint8 RGB array (h, w, 3).')
+        height, width = image.shape[:2]
+        if not height or not width or height % multiple or width % multiple:
+            raise ValueError(f'image {index} is {width}x{height} (width x height); expected multiples of {multiple}.')
+        if image.shape != images[0].shape:
+            raise ValueError(f'image {index} is {width}x{height} (width x height), but the first is '
+                             f'{images[0].shape[1]}x{images[0].shape[0]}; expected images of one size.')
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def _join(parts: Sequence[Optional[np.ndarray]]) -> Optional[np.ndarray]:
+    return None if parts[0] is None else np.concatenate(parts)
