@@ -1,0 +1,1 @@
+"""The network for other runtimes: ONNX, checked and timed against PyTorch."""
