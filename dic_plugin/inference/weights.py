@@ -6,10 +6,9 @@ from torch import Tensor
 from dic_plugin.archs import DIC
 from dic_plugin.utils.checkpoint import CheckpointError, is_state_dict, load_into, load_tensors, strip_module
 from dic_plugin.utils.published_checkpoints import convert, dic_options
+from dic_plugin.utils.training_record import GT_SIZE, RECORD
 
 PUBLISHED_STEPS = 4
-GT_SIZE = 128  # side of what the network puts out, in the paper and in every recipe of this project
-RECORD = 'dic_plugin'  # where a checkpoint keeps what its tensors do not tell; DICModel writes it
 
 
 class Weights(NamedTuple):

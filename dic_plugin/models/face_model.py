@@ -8,12 +8,15 @@ import torch
 from basicsr.metrics import calculate_metric
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
+from basicsr.utils.dist_util import master_only
 from basicsr.utils.registry import METRIC_REGISTRY
 from tqdm import tqdm
 
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, to_batch
+from dic_plugin.evaluation.output import whole_file
 from dic_plugin.utils.checkpoint import load_into, load_params
 from dic_plugin.utils.option_check import OptionError, check_options
+from dic_plugin.utils.training_record import RECORD, training_record
 
 FINDERS = ('model', 'evaluator')  # whose landmarks a metric is of
 
@@ -80,6 +83,29 @@ class FaceModel(SRModel):
         else:
             self._print_different_keys_loading(net, params, strict)
             net.load_state_dict(params, strict=False)
+
+    @master_only
+    def save_network(self, net: Any, net_label: str, current_iter: int, param_key: Any = 'params') -> None:
+        """As BasicSR's, whole or not at all, and with a record of the training under a key of its own.
+
+        A file that cannot be written does not end the training, as in BasicSR.
+        """
+        nets, keys = (value if isinstance(value, list) else [value] for value in (net, param_key))
+        content: Dict[str, Any] = {
+            key: {
+                name: tensor.cpu()
+                for name, tensor in self.get_bare_model(one).state_dict().items()
+            }
+            for one, key in zip(nets, keys)
+        }
+        content[RECORD] = training_record(self.opt, net_label.replace('net_', 'network_', 1))
+        path = osp.join(self.opt['path']['models'],
+                        f'{net_label}_{"latest" if current_iter == -1 else current_iter}.pth')
+        try:
+            with whole_file(path) as temporary:
+                torch.save(content, temporary)
+        except (OSError, RuntimeError) as error:
+            get_root_logger().warning(f'{path}: not saved: {error}')
 
     # --------------------------------------------------------------- training
     def feed_data(self, data: Mapping[str, Any]) -> None:
