@@ -15,7 +15,7 @@ from dic_plugin.prepare.finish import Counts
 from dic_plugin.prepare.preview import draw_preview
 from dic_plugin.prepare.run import NothingPrepared, prepare
 
-__all__ = ['main', 'parse']
+__all__ = ['interrupted_once', 'main', 'parse']
 
 
 def parse(argv: Optional[List[str]], description: str) -> Dict:
@@ -115,7 +115,7 @@ def main(argv: Optional[List[str]], description: str) -> int:
     options = parse(argv, description)
     start = time.monotonic()
     try:
-        with _interrupted_once():
+        with interrupted_once():
             counts, new = prepare(options)
             if options.preview:
                 for split in counts.faces:
@@ -133,7 +133,7 @@ def main(argv: Optional[List[str]], description: str) -> int:
 
 
 @contextlib.contextmanager
-def _interrupted_once() -> Iterator[None]:
+def interrupted_once() -> Iterator[None]:
     """The first Ctrl-C interrupts; those of an impatient user after it do not interrupt the tidying up."""
 
     def interrupt(*_) -> None:

@@ -12,7 +12,7 @@ from dic_plugin.prepare.crop import MARGIN, Placement, cut, place, square_around
 from dic_plugin.prepare.faces import Detector, FoundFace, Photo, Skipped
 from dic_plugin.prepare.image_store import PNG_LEVEL
 
-__all__ = ['CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'prepare_photo']
+__all__ = ['CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'prepare_photo', 'read_photograph']
 
 MIN_SIDE = 16  # of a face in the photograph, in pixels; the size that the network starts from
 
@@ -125,11 +125,11 @@ def _prepare(task: Task, settings: CropSettings, detector: Optional[Detector]) -
     img = None
     faces = task.faces
     if faces is None:
-        img = _read(task.photo.path)
+        img = read_photograph(task.photo.path)
         faces = detector.find(img)
     face, num_faces = _choose(task, settings, faces)
     if img is None:  # annotated faces are judged before the photograph is decoded, which takes longer
-        img = _read(task.photo.path)
+        img = read_photograph(task.photo.path)
     placement = _placement(face, settings, img.shape[1], img.shape[0])
     size = settings.size if task.split == 'train' else settings.gt_size
     crop, landmarks = cut(img, placement, face.landmarks, size)
@@ -151,8 +151,12 @@ def _prepare(task: Task, settings: CropSettings, detector: Optional[Detector]) -
         confidence=face.confidence)
 
 
-def _read(path: str) -> np.ndarray:
-    """uint8 RGB (H, W, 3)."""
+def read_photograph(path: str) -> np.ndarray:
+    """A photograph as it is shown, uint8 RGB (H, W, 3).
+
+    Raises:
+        Skipped: it cannot be read or decoded, with the reason.
+    """
     try:
         with open(path, 'rb') as file:
             content = file.read()

@@ -1,0 +1,99 @@
+"""What spoils results without being an error: said once a kind, with the faces that it is about."""
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dic_plugin.inference.crops import FaceCrop
+
+JPEG_FROM = 64  # pixels of a face; below, JPEG costs more than 0.2 dB (docs/inference.md)
+MOST_SHRUNK = 1.5  # a face larger than this times the input has more detail than its restoration
+BAR = 0.04  # of the side: narrower bars are not spoken of
+EVEN = 10  # levels, of 255, that a bar's pixels may differ by
+
+
+class Caution(NamedTuple):
+    """A reason why a result may be bad.
+
+    Attributes:
+        kind: a sentence that is said once for all faces of its kind.
+        detail: what there is to say about this one, in a few words.
+    """
+    kind: str
+    detail: str
+
+
+def cautions_of(crop: FaceCrop, image: np.ndarray, jpeg: bool, input_size: int) -> List[Caution]:
+    """What there is to say about one face.
+
+    Args:
+        crop: the face.
+        image: what it was cut from, uint8 RGB (H, W, 3).
+        jpeg: the image comes from a JPEG.
+        input_size: side of the faces that the network was trained on.
+    """
+    cautions = []
+    side, (height, width) = crop.side, image.shape[:2]
+    trained = f'{input_size}x{input_size}'
+    if jpeg and side < JPEG_FROM:
+        kind = f'JPEG leaves traces in faces of less than {JPEG_FROM} pixels; take a lossless original (PNG)'
+        cautions.append(Caution(kind, f'{side} px'))
+    if crop.found is None and (width, height) != (input_size, input_size):
+        kind = f'face crops of another size than the trained one, {trained}, are resized to it'
+        cautions.append(Caution(kind, f'{width}x{height}' + ('' if width == height else ', its central square')))
+    elif side > MOST_SHRUNK * input_size:
+        kind = f'large faces are shrunk to {trained} first, so that the photograph has more detail than the result'
+        cautions.append(Caution(kind, f'{side} px'))
+    elif side < input_size:
+        cautions.append(Caution(f'faces of less than {trained} pixels were not trained on', f'{side} px'))
+    bars = letterbox(_inside(image, crop.box))
+    if bars is not None:
+        kind = 'face crops seem to be letterboxed (even bars on two sides); take the face alone'
+        cautions.append(Caution(kind, bars))
+    return cautions
+
+
+def weights_cautions(trained_on: Optional[Tuple[str, str]], wanted: Optional[str], photographs: bool) -> List[str]:
+    """What there is to say about weights.
+
+    Args:
+        trained_on: name and type of the training set, as the checkpoint records it.
+        wanted: what the user expects, such as 'celeba'.
+        photographs: faces are looked for in photographs.
+    """
+    if trained_on is None:
+        return [] if wanted is None else [f'the weights do not record what they were trained on; asked for {wanted!r}']
+    name, kind = trained_on
+    cautions = []
+    if wanted is not None and wanted.lower() not in f'{name} {kind}'.lower():
+        cautions.append(f'the weights were trained on {name} ({kind}), not on {wanted!r}')
+    if photographs and kind == 'SyntheticFaceDataset':
+        cautions.append(
+            'the weights were trained on synthetic faces: they do not restore photographs (docs/inference.md)')
+    return cautions
+
+
+def letterbox(image: np.ndarray) -> Optional[str]:
+    """The bars on two opposite sides of an image, in words; None where there are none.
+
+    >>> image = np.random.RandomState(0).randint(0, 256, (40, 40, 3), np.uint8)
+    >>> image[:5] = image[-4:] = 0
+    >>> letterbox(image)
+    '5 and 4 of 40 rows'
+    """
+    for words, lines in (('rows', image), ('columns', image.swapaxes(0, 1))):
+        first, last = _bar(lines), _bar(lines[::-1])
+        alike = np.abs(lines[0, 0].astype(int) - lines[-1, 0]).max() <= EVEN
+        if min(first, last) >= max(BAR * len(lines), 1) and first < len(lines) and alike:
+            return f'{first} and {last} of {len(lines)} {words}'
+    return None
+
+
+def _bar(lines: np.ndarray) -> int:
+    """How many of the first lines are of the first pixel's colour."""
+    differs = np.abs(lines.astype(int) - lines[0, 0]).max(axis=(1, 2)) > EVEN
+    return int(differs.argmax()) if differs.any() else len(lines)
+
+
+def _inside(image: np.ndarray, box: Sequence[int]) -> np.ndarray:
+    x0, y0, x1, y1 = box
+    return image[max(y0, 0):y1, max(x0, 0):x1]

@@ -1,0 +1,99 @@
+"""Which files are restored, what their results are called, and how these are written: whole or not at all."""
+import glob
+import json
+import os
+from typing import Any, Dict, List, Sequence, Set, Tuple
+
+import cv2
+import numpy as np
+
+from dic_plugin.evaluation.output import whole_file
+from dic_plugin.prepare.photographs import SUFFIXES
+
+EXTENSIONS = ('png', 'jpg', 'webp', 'auto')
+_QUALITY = {'.jpg': [cv2.IMWRITE_JPEG_QUALITY, 95], '.webp': [cv2.IMWRITE_WEBP_QUALITY, 95]}
+_SAME = {'.jpeg': '.jpg', '.png': '.png', '.jpg': '.jpg', '.webp': '.webp'}  # what 'auto' keeps
+
+
+def list_files(inputs: Sequence[str]) -> Tuple[List[str], List[Tuple[str, str]]]:
+    """The files that these names mean, each once.
+
+    Args:
+        inputs: files, folders (their images, not those of subfolders) and globs (``**`` reaches into subfolders).
+
+    Returns:
+        The files, sorted within each folder or glob; and the names that mean no file, each with its reason.
+    """
+    files: Dict[str, str] = {}
+    nothing: List[Tuple[str, str]] = []
+    for name in inputs:
+        path = os.path.expanduser(name)
+        if os.path.isdir(path):
+            found = [
+                os.path.join(path, entry) for entry in sorted(os.listdir(path))
+                if entry.lower().endswith(SUFFIXES) and not entry.startswith('.')
+            ]
+            reason = f'holds no image; expected files that end in {", ".join(SUFFIXES)}'
+        elif os.path.isfile(path) or not glob.has_magic(path):  # a file's name may look like a glob
+            found, reason = [path] if os.path.exists(path) else [], 'does not exist'
+        else:
+            found, reason = sorted(filter(os.path.isfile, glob.glob(path, recursive=True))), 'matches no file'
+        for file in found:
+            files.setdefault(os.path.realpath(file), file)
+        if not found:
+            nothing.append((name, reason))
+    return list(files.values()), nothing
+
+
+def result_names(files: Sequence[str]) -> List[str]:
+    """What the results of each file are called, without number, suffix and extension: no name twice.
+
+    >>> result_names(['a/face.png', 'b/face.png', 'b/face.jpg', 'hat.png'])
+    ['face', 'face_2', 'face_3', 'hat']
+    """
+    stems = [os.path.splitext(os.path.basename(file))[0] for file in files]
+    taken = {stem.lower() for stem in stems}  # some file systems do not tell capitals apart
+    used: Set[str] = set()
+    names = []
+    for stem in stems:
+        name, number = stem, 1
+        while name.lower() in used or (number > 1 and name.lower() in taken):
+            number += 1
+            name = f'{stem}_{number}'
+        used.add(name.lower())
+        names.append(name)
+    return names
+
+
+def extension(ext: str, path: str) -> str:
+    """The extension of results, such as '.png'; for 'auto' that of the source, or '.png' where it cannot be kept."""
+    return _SAME.get(os.path.splitext(path)[1].lower(), '.png') if ext == 'auto' else f'.{ext}'
+
+
+def write_image(path: str, image: np.ndarray) -> None:
+    """Write uint8 RGB ``H,W,3``; the extension says how.
+
+    Raises:
+        OSError: it cannot be written. A file that was there before is then unchanged.
+    """
+    ext = os.path.splitext(path)[1]
+    content = cv2.imencode(ext, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY.get(ext, []))[1]
+    with whole_file(path) as temporary, open(temporary, 'wb') as file:
+        file.write(content.tobytes())
+
+
+def write_json(path: str, content: Any) -> None:
+    """Write plain values; not-finite numbers are refused.
+
+    Raises:
+        OSError: it cannot be written. A file that was there before is then unchanged.
+    """
+    with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+        json.dump(content, file, indent=1, allow_nan=False)
+        file.write('\n')
+
+
+def is_jpeg(path: str) -> bool:
+    """Whether the file begins as a JPEG does, whatever it is called."""
+    with open(path, 'rb') as file:
+        return file.read(2) == b'\xff\xd8'
