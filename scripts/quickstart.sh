@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh clone to a trained DIC: installs, trains a hourglass and, from it, the embedded default (synthetic faces, no
-# download of data), tests it, and prints the measures and where the pictures are.
+# download of data), tests it, restores a few faces that it has not seen, and prints the measures and where the pictures
+# are.
 #   bash scripts/quickstart.sh            about 15 minutes on 2 CPU cores; a GPU is used when there is one
 #   bash scripts/quickstart.sh --smoke    the same path in about a minute: a few iterations, so no useful network
 # Can be run again: a finished training is not repeated, an unfinished one is resumed. DIC_VENV: see setup_env.sh.
@@ -69,3 +70,11 @@ say "measured (whole log: $PWD/$log):"
 # The model logs its table as one message: "By step:" and indented lines.
 awk '/INFO: /{found = 0} found && NF; /INFO: By step:/{found = 1}' "$log"
 say "pictures: $PWD/results/$test_name/visualization"
+
+# What one does with trained weights: scripts/inference_dic.py, on files.
+say "restoring faces of 16x16 pixels"
+faces=results/$test_name/inference
+"$bin/python" -m dic_plugin.data.synthetic "$faces/input" --num 4 --seed 3 --scale 8 </dev/null
+"$bin/python" "$repository/scripts/inference_dic.py" -i "$faces/input" -w "experiments/$train_name/models/net_g_latest.pth" \
+    --aligned --visualise -o "$faces" </dev/null
+say "restored faces: $PWD/$faces/faces; step by step: $PWD/$faces/strips"
