@@ -64,6 +64,7 @@ setup(
         'tqdm',
     ],
     extras_require={
+        'demo': ['gradio>=6; python_version >= "3.10"'],  # the page of scripts/demo.py
         'faces':
         faces,  # finds faces in photographs
         'metrics': ['lpips'],

@@ -1,0 +1,6 @@
+"""A page in the browser on which people see what a network makes of a face. See scripts/demo.py.
+
+    faces.py       which weights there are; photographs and synthetic faces restored
+    pictures.py    what is shown of a restored face
+    page.py        the page: gradio, an optional extra
+"""

@@ -1,0 +1,124 @@
+"""What the page restores: which weights there are, faces of a photograph, synthetic faces."""
+import os
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import List, NamedTuple, Optional
+
+from dic_plugin.data.synthetic import draw_face
+from dic_plugin.inference import FaceRestorer, RestoredStep
+from dic_plugin.inference.cautions import cautions_of, weights_cautions
+from dic_plugin.inference.crops import FaceCrop, crop_aligned, crop_face
+from dic_plugin.inference.files import is_jpeg
+from dic_plugin.inference.find import find_faces
+from dic_plugin.prepare.detectors import make_detector
+from dic_plugin.prepare.faces import Skipped
+from dic_plugin.prepare.process import read_photograph
+
+SYNTHETIC_SEED = 7  # no recipe trains or tests on these
+DIC_NAMES = (b'first_block.', b'hour_glass.')  # in the paper's code and here; in OpenMMLab
+
+
+class DemoFace(NamedTuple):
+    """A restored face.
+
+    Attributes:
+        title: where it is from, in words.
+        crop: the face before.
+        steps: what every step gave, for this one face (B = 1).
+        notes: why the result may be bad, in words.
+    """
+    title: str
+    crop: FaceCrop
+    steps: List[RestoredStep]
+    notes: List[str]
+
+
+def find_weights(root: str) -> List[str]:
+    """Checkpoints of DIC in a folder and its subfolders: those called latest first, then the newest.
+
+    Files are judged by the names of tensors that stand in them; none is loaded.
+    """
+    found = [path for path in Path(root).rglob('*.pth') if path.is_file() and _may_hold_dic(path)]
+    return [str(path) for path in sorted(found, key=lambda p: ('latest' not in p.name, -p.stat().st_mtime, str(p)))]
+
+
+def _may_hold_dic(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = b''.join(archive.read(name) for name in archive.namelist() if name.endswith('/data.pkl'))
+    except (zipfile.BadZipFile, OSError):
+        return False
+    return any(name in names for name in DIC_NAMES)
+
+
+def get_restorer(path: str, device: Optional[str] = None) -> FaceRestorer:
+    """The restorer of a checkpoint; the last two are kept, unless their files change.
+
+    Raises:
+        CheckpointError, ValueError: as FaceRestorer.
+    """
+    path = os.path.expanduser(path)
+    changed = os.stat(path).st_mtime_ns if os.path.isfile(path) else 0
+    return _make_restorer(path, device, changed)
+
+
+@lru_cache(maxsize=2)
+def _make_restorer(path: str, device: Optional[str], changed: int) -> FaceRestorer:
+    return FaceRestorer(path, device)
+
+
+def restore_synthetic(restorer: FaceRestorer, number: int) -> List[DemoFace]:
+    """The synthetic face of this number, from 0, of a series that no recipe trains on.
+
+    Raises:
+        ValueError: the number is negative, or the network's faces are of a size in which none can be drawn.
+    """
+    image, _ = draw_face(SYNTHETIC_SEED, number, restorer.input_size * restorer.upscale)
+    crop = crop_aligned(image, restorer.input_size, restorer.upscale)
+    return _restore(restorer, [f'Synthetic face {number}'], [crop], [], [[]])
+
+
+def restore_photo(restorer: FaceRestorer, path: str, aligned: bool = False) -> List[DemoFace]:
+    """Every face of a photograph, largest first.
+
+    Args:
+        restorer: what restores them.
+        path: the photograph.
+        aligned: True for a face crop, whose central square is taken without looking for faces.
+
+    Raises:
+        ValueError: the file is no image that can be read, or holds no face that can be used.
+        ModuleNotFoundError, FileNotFoundError: the detector is missing; the message says where to get it.
+    """
+    name = os.path.basename(path)
+    try:
+        photo = read_photograph(path)
+    except Skipped as error:
+        raise ValueError(f'{name}: {error}. Expected a photograph (PNG, JPEG, ...).') from None
+    if aligned:
+        titles, crops = [name], [crop_aligned(photo, restorer.input_size, restorer.upscale)]
+    else:
+        found = find_faces(photo, _detector())
+        if not found:
+            raise ValueError(f'{name}: no face was found. If it shows nothing but a face, say that it is a face crop.')
+        crops = [crop_face(photo, face, restorer.input_size, restorer.upscale) for face in found]
+        titles = [f'{name}, face {number} of {len(crops)}' for number in range(1, len(crops) + 1)]
+    cautions = [cautions_of(crop, photo, is_jpeg(path), restorer.input_size) for crop in crops]
+    notes = [[f'{caution.kind} ({caution.detail})' for caution in several] for several in cautions]
+    return _restore(restorer, titles, crops, weights_cautions(restorer.trained_on, None, True), notes)
+
+
+@lru_cache(maxsize=1)
+def _detector():
+    return make_detector('dlib')
+
+
+def _restore(restorer: FaceRestorer, titles: List[str], crops: List[FaceCrop], of_all: List[str],
+             of_each: List[List[str]]) -> List[DemoFace]:
+    steps = restorer([crop.lq for crop in crops]).steps
+    faces = []
+    for index, (title, crop, notes) in enumerate(zip(titles, crops, of_each)):
+        own = [RestoredStep(*(None if value is None else value[index:index + 1] for value in step)) for step in steps]
+        faces.append(DemoFace(title, crop, own, [*restorer.notes, *of_all, *notes]))
+    return faces
