@@ -1,4 +1,4 @@
-"""Installs ``dic_plugin`` and the commands ``dic-train`` and ``dic-test``."""
+"""Installs ``dic_plugin`` and the commands ``dic-train``, ``dic-test`` and ``dic-infer``."""
 import glob
 import re
 from importlib import metadata
@@ -46,7 +46,12 @@ setup(
     packages=find_packages(include=['dic_plugin', 'dic_plugin.*']),
     package_data={'dic_plugin': ['**/*.json', '**/*.npz', '**/*.tsv', '**/*.txt', '**/*.yml']},
     data_files=[('share/dic_plugin/options', sorted(osp.relpath(f, HERE) for f in glob.glob(f'{HERE}/options/*.yml')))],
-    entry_points={'console_scripts': ['dic-train = dic_plugin.launch:train', 'dic-test = dic_plugin.launch:test']},
+    entry_points={
+        'console_scripts': [
+            'dic-infer = dic_plugin.inference.cli:main', 'dic-test = dic_plugin.launch:test',
+            'dic-train = dic_plugin.launch:train'
+        ]
+    },
     python_requires='>=3.9',
     install_requires=[
         'torch>=2.0',

@@ -124,6 +124,17 @@ def test_record_tells_steps_size_and_training_set(tmp_path):
     assert restorer.trained_on == ('celeba', 'FaceLandmarkDataset')
 
 
+@pytest.mark.parametrize('record', [3, {}, {'network': 3, 'trained_on': 'celeba', 'input_size': -1}])
+def test_records_without_sense_are_passed_over(tmp_path, record):
+    restorer = FaceRestorer(save_weights(tmp_path / 'weights.pth', record), 'cpu')
+    assert restorer.num_steps == 4 and restorer.trained_on is None and restorer.input_size == 16
+
+
+def test_recorded_options_without_sense_are_refused(tmp_path):
+    with pytest.raises(CheckpointError, match='weights.pth: holds no DIC that can be built: num_steps=-1'):
+        FaceRestorer(save_weights(tmp_path / 'weights.pth', {'network': {'num_steps': -1}}), 'cpu')
+
+
 def test_published_weights_are_converted_in_memory(tmp_path):
     network = tiny_network(projection_scale=None, num_groups=2)
     torch.save({published_name(key): value for key, value in network.state_dict().items()}, tmp_path / 'DIC.pth')
@@ -189,6 +200,12 @@ def test_bf16_is_refused_where_a_gpu_cannot_do_it(weights, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: (7, 5))
     monkeypatch.setattr(torch.cuda, 'get_device_name', lambda device: 'Tesla T4')
     with pytest.raises(ValueError, match="Tesla T4 cannot compute in bf16; expected 'fp32'"):
+        FaceRestorer(weights, dtype='bf16')
+
+
+def test_bf16_is_refused_on_other_kinds_of_devices(weights, monkeypatch):
+    monkeypatch.setattr(restorer_module, 'pick_device', lambda device: torch.device('mps'))
+    with pytest.raises(ValueError, match="not for mps; expected 'fp32'"):
         FaceRestorer(weights, dtype='bf16')
 
 

@@ -3,6 +3,7 @@ import doctest
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -341,6 +342,17 @@ def test_the_script_runs_from_anywhere(weights, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == 'wrote 2 files to results/inference'
     assert (tmp_path / 'results/inference/faces/face0.png').is_file()
+
+
+def test_documented_options_exist(capsys):
+    page = Path(dic_plugin.__file__).resolve().parents[1] / 'docs/inference.md'
+    if not page.is_file():
+        pytest.skip('tests the sources, which are not here')
+    with pytest.raises(SystemExit):
+        cli.parse(['--help'])
+    offered = set(re.findall(r'--[a-z][a-z0-9-]+', capsys.readouterr().out))
+    documented = set(re.findall(r'--[a-z][a-z0-9-]+', page.read_text(encoding='utf-8')))
+    assert documented - {'--num', '--scale'} <= offered  # these two draw synthetic faces
 
 
 @pytest.mark.parametrize('module', [find, paste, files, cautions], ids=lambda module: module.__name__.split('.')[-1])

@@ -1,5 +1,6 @@
 """Restores face crops from arrays: the Python side of inference, which the command line and the demo page stand on."""
 import os
+from contextlib import nullcontext
 from typing import List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
@@ -116,7 +117,8 @@ class FaceRestorer:
         return RestoredFaces(steps[-1].faces, steps[-1].landmarks, steps)
 
     def _restore(self, batch: torch.Tensor) -> List[RestoredStep]:
-        with torch.no_grad(), torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        half = nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
+        with torch.no_grad(), half:
             out = self.network(batch.to(self.device).float() / 255, return_steps=True)
         fusion = self.network.block.fusion if self.num_steps > 1 else None
         steps = []
@@ -152,10 +154,12 @@ def pick_device(device: Optional[Union[str, torch.device]] = None) -> torch.devi
 def _pick_dtype(name: str, device: torch.device) -> torch.dtype:
     if name not in DTYPES:
         raise ValueError(f'dtype={name!r}; expected {" or ".join(map(repr, DTYPES))}.')
-    # from Ampere on; torch would compute in it on older GPUs, too, but by way of fp32
-    if name == 'bf16' and device.type == 'cuda' and torch.version.cuda and torch.cuda.get_device_capability(
-            device)[0] < 8:
-        raise ValueError(f"dtype='bf16': {torch.cuda.get_device_name(device)} cannot compute in bf16; expected 'fp32'.")
+    if name == 'bf16' and device.type not in ('cpu', 'cuda'):
+        raise ValueError(f"dtype='bf16' is for GPUs of CUDA or ROCm and for CPUs, not for {device}; expected 'fp32'.")
+    if name == 'bf16' and device.type == 'cuda' and torch.version.cuda:
+        if torch.cuda.get_device_capability(device)[0] < 8:  # before Ampere torch would take a detour by fp32
+            raise ValueError(
+                f"dtype='bf16': {torch.cuda.get_device_name(device)} cannot compute in bf16; expected 'fp32'.")
     return DTYPES[name]
 
 

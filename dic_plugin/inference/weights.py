@@ -52,7 +52,7 @@ def read_weights(path: str) -> Weights:
             raise CheckpointError(f'{path}: `params` holds no state dict; expected names and tensors.')
         params, record = strip_module(params), _record(content)
         options, unknown = _options(params, path)
-    known = record.get('network') or {}
+    known = record.get('network', {})
     notes = []
     if unknown:  # which landmarks form a component: no shape tells
         if not known.get('component_groups'):
@@ -62,9 +62,8 @@ def read_weights(path: str) -> Weights:
         options['num_steps'] = known.get('num_steps', PUBLISHED_STEPS)
         if 'num_steps' not in known:
             notes.append(f'{path} does not record its number of steps; taken to be {PUBLISHED_STEPS}, as published.')
-    trained_on = record.get('trained_on')
     input_size = record.get('input_size') or GT_SIZE // options['upscale']
-    return Weights(params, options, input_size, tuple(trained_on) if trained_on else None, notes)
+    return Weights(params, options, input_size, record.get('trained_on'), notes)
 
 
 def build_network(weights: Weights, path: str) -> DIC:
@@ -81,9 +80,16 @@ def build_network(weights: Weights, path: str) -> DIC:
     return network.eval().requires_grad_(False)
 
 
-def _record(content: Mapping[str, Any]) -> Mapping[str, Any]:
+def _record(content: Mapping[str, Any]) -> Dict[str, Any]:
+    """What of the training's record is there and makes sense; nothing in files of others."""
     record = content.get(RECORD)
-    return record if isinstance(record, Mapping) else {}
+    if not isinstance(record, Mapping):
+        return {}
+    network, trained_on, size = (record.get(key) for key in ('network', 'trained_on', 'input_size'))
+    return dict(
+        network=network if isinstance(network, Mapping) else {},
+        trained_on=tuple(map(str, trained_on)) if isinstance(trained_on, list) and len(trained_on) == 2 else None,
+        input_size=size if isinstance(size, int) and size > 0 else None)
 
 
 def _options(params: Mapping[str, Tensor], path: str) -> Tuple[Dict[str, Any], List[str]]:
