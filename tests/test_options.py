@@ -16,7 +16,7 @@ from dic_plugin.utils.checkpoint import save_params
 from dic_plugin.utils.option_check import check_options
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir))
-FILES = sorted(glob.glob(os.path.join(ROOT, 'options', '**', '*.yml'), recursive=True))
+FILES = sorted(glob.glob(os.path.join(ROOT, 'options', '*.yml')))  # those in benchmark/ are no options of BasicSR
 NAMES = [os.path.relpath(file, ROOT) for file in FILES]
 
 

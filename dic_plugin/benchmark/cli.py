@@ -1,0 +1,75 @@
+"""The command line of the benchmark; see scripts/benchmark.py."""
+import argparse
+import signal
+import sys
+from pathlib import Path
+from typing import Any, List, Optional
+
+import torch
+
+from dic_plugin.benchmark.machine import Machine, num_cores
+from dic_plugin.benchmark.plan import read_plan
+from dic_plugin.benchmark.report import write_report
+from dic_plugin.benchmark.run import run_benchmark
+from dic_plugin.benchmark.workspace import Workspace
+from dic_plugin.utils.option_check import OptionError
+
+
+def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
+    """Run it; returns the exit status: 0; 1 if a model failed; 2 for a wrong plan; 130 if it was interrupted."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('-opt', required=True, metavar='FILE', help='the benchmark (YAML)')
+    parser.add_argument('--models', nargs='+', metavar='NAME', help='only these, and those that they start from')
+    parser.add_argument(
+        '--iterations', type=int, metavar='N', help='of the default training; all budgets change in proportion')
+    parser.add_argument(
+        '--gpus',
+        metavar='LIST',
+        help='such as 0,1: one model at a time on each; "none": the CPU. Default: all there are')
+    parser.add_argument(
+        '--jobs', type=int, metavar='N', help='models at a time on the CPU, sharing its cores. Default: one per core')
+    parser.add_argument('-o', '--out', default='results/benchmark', metavar='DIR', help='default: %(default)s/<name>')
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        machine = _machine(args.gpus, args.jobs)
+        plan = read_plan(args.opt, args.iterations, args.models)
+        workspace = Workspace(Path(args.out) / plan.name)
+        outcome = run_benchmark(plan, workspace, machine, lambda line: print(line, flush=True))
+        path = write_report(outcome, workspace)
+    except OptionError as error:
+        print(f'Error in the options: {error}', file=sys.stderr)
+        return 2
+    except (OSError, ValueError, ImportError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('Interrupted; the same command goes on where it stopped.', file=sys.stderr)
+        return 130
+    print(f'\n{(workspace.root / "table.md").read_text(encoding="utf-8")}\nThe page: {path}')
+    failed = [row.run.name for row in outcome.rows if row.run.failed]
+    if failed:
+        print(f'Failed: {", ".join(dict.fromkeys(failed))}; the same command tries again.', file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _machine(gpus: Optional[str], jobs: Optional[int]) -> Machine:
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus is None:
+        chosen = list(range(there))
+    elif gpus == 'none':
+        chosen = []
+    else:
+        parts = gpus.split(',')
+        if not all(part.isdigit() and int(part) < there for part in parts):
+            raise OptionError(
+                f'--gpus {gpus}: expected numbers below {there}, the number of GPUs here, such as 0,1; or '
+                'none.')
+        chosen = [int(part) for part in parts]
+    if jobs is not None and jobs < 1:
+        raise OptionError(f'--jobs {jobs}: expected a whole number from 1.')
+    return Machine(chosen, jobs or num_cores())

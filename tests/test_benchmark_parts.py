@@ -1,0 +1,164 @@
+"""Parts of the benchmark that need no process: logs, costs, reasons of failures, threads, records."""
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from dic_plugin.benchmark import machine as machine_module
+from dic_plugin.benchmark.cost import measure_cost
+from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
+from dic_plugin.benchmark.training_log import read_training_log
+from dic_plugin.benchmark.workspace import Workspace, fingerprint
+
+
+# ---------------------------------------------------------------- logs
+def line(second, text):
+    return f'2026-01-02 03:{second // 60:02d}:{second % 60:02d},500 INFO: {text}\n'
+
+
+def iteration(second, number):
+    return line(second, f'[train..][epoch:  0, iter:{number:8,d}, lr:(1.000e-03,)] [eta: 0:00:01, time (data): 9 (0)] ')
+
+
+def validation(second, psnr):
+    return line(second, 'Validation faces') + f'\t # psnr: {psnr:.4f}\tBest: 30.0000 @ 3 iter\n\n'
+
+
+def test_time_and_curve_are_read_off_the_log(tmp_path):
+    """Ten iterations take 20, 30 and 20 seconds; validation and what is before the first do not count."""
+    (tmp_path / 'train_x_20260102_030000.log').write_text(
+        line(0, 'Start training from epoch: 0, iter: 0') + iteration(20, 10) + line(25, 'Saving models.') +
+        validation(60, 20) + iteration(90, 20) + iteration(110, 30) +
+        line(111, 'End of training. Time consumed: 0:01:00') + validation(200, 25.5))
+    log = read_training_log(tmp_path, 30)
+    assert log.seconds_per_iteration == pytest.approx(2)
+    assert log.curves == {'psnr': [(10, 20), (30, 25.5)]}
+
+
+def test_a_resumed_training_goes_on_in_another_log(tmp_path):
+    first = line(0, 'Start training from epoch: 0, iter: 0') + iteration(10, 10) + validation(11, 1) + iteration(30, 20)
+    second = line(0, 'Start training from epoch: 0, iter: 10') + iteration(40, 20) + validation(41, 2)
+    (tmp_path / 'train_x_20260102_030000.log').write_text(first)
+    (tmp_path / 'train_x_20260102_040000.log').write_text(second)
+    log = read_training_log(tmp_path, 20)
+    assert log.seconds_per_iteration == pytest.approx((1 + 4) / 2)  # the first one's 11 to 20 were done again
+    assert log.curves == {'psnr': [(10, 1), (20, 2)]}
+
+
+def test_a_log_of_nothing(tmp_path):
+    (tmp_path / 'train_x_20260102_030000.log').write_text('Traceback\n')
+    assert read_training_log(tmp_path, 20) == (None, {})
+
+
+# ---------------------------------------------------------------- cost
+def test_cost_of_a_network_that_can_be_counted_by_hand():
+    """A convolution, a PReLU and a convolution, at the input's size."""
+    network = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
+    cost = measure_cost(network, [5, 6], 2, 'cpu')
+    assert cost['params'] == 3 * 4 * 9 + 4 + 4 + 4 * 12 * 9 + 12
+    assert cost['flops'] == 2 * 5 * 6 * 9 * (3 * 4 + 4 * 12)
+    assert cost['images_per_second'] > 0
+    assert cost['peak_memory'] is None or cost['peak_memory'] >= 0
+
+
+def test_bicubic_has_no_parameters():
+    cost = measure_cost(dict(type='Bicubic', upscale=8), [16, 16], 1, 'cpu')
+    assert (cost['params'], cost['flops']) == (0, 0)
+
+
+# ---------------------------------------------------------------- processes
+@pytest.mark.parametrize('output, code, reason', [
+    ('Traceback\n  File "x"\nValueError: no face\n', 1, 'ValueError: no face'),
+    ('torch.OutOfMemoryError: CUDA out of memory.\n  see this\n', 1, 'torch.OutOfMemoryError: CUDA out of memory.'),
+    ('Error in the options: network_g: no\nbye\n', 2, 'Error in the options: network_g: no'),
+    ('something\nstrange\n', 3, 'strange'),
+    ('', 3, 'exit status 3 without a word'),
+    ('half a line', -9, 'ended by SIGKILL (out of memory?)'),
+])  # yapf: disable
+def test_reasons(output, code, reason):
+    assert reason_of(output, code) == reason
+
+
+def test_a_failing_process_says_why_and_its_log_holds_all(tmp_path):
+    log = tmp_path / 'log.txt'
+    log.write_text('ValueError: of an earlier run\n')
+    with pytest.raises(Failed, match='^RuntimeError: really$'):
+        Machine().run(['-c', 'print("before"); raise RuntimeError("really")'], log, None)
+    assert 'before' in log.read_text() and 'Traceback' in log.read_text()
+
+
+def test_processes_share_the_cores(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine_module, 'num_cores', lambda: 8)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    assert [num_threads(jobs) for jobs in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+    names = ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'CUDA_VISIBLE_DEVICES']
+    code = f'import os; print(*(os.environ[name] for name in {names}))'
+    Machine(jobs=2).run(['-c', code], tmp_path / 'cpu.txt', None)
+    assert (tmp_path / 'cpu.txt').read_text().split() == ['4', '4']
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    assert num_threads(2) == 1
+
+
+def test_every_gpu_is_one_slot(monkeypatch, tmp_path):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,7')
+    machine = Machine(gpus=[0, 1], jobs=5)
+    assert (machine.jobs, machine.num_gpu) == (2, 1)
+    with machine.slot() as first, machine.slot() as second:
+        assert {first, second} == {0, 1}
+        machine.run(['-c', 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])'], tmp_path / 'log', 1)
+    assert (tmp_path / 'log').read_text().strip() == '7'
+
+
+def test_stopping_ends_children_and_starts_no_more(tmp_path):
+    machine, failures = Machine(), []
+
+    def work():
+        try:
+            machine.run(['-c', 'print("up", flush=True); import time; time.sleep(600)'], tmp_path / 'log', None)
+        except Failed as error:
+            failures.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not (tmp_path / 'log').exists() or 'up' not in (tmp_path / 'log').read_text():
+        time.sleep(0.05)
+    machine.stop()
+    thread.join(60)
+    assert failures == ['interrupted']
+    with pytest.raises(Failed, match='interrupted'):
+        machine.run(['-c', 'pass'], tmp_path / 'log', None)
+
+
+# ---------------------------------------------------------------- records
+def test_only_equal_inputs_count_as_done(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert workspace.finished('a', 'train', dict(x=(1, 2))) is None
+    workspace.begin('a', 'train', dict(x=(1, 2)))
+    assert workspace.finished('a', 'train', dict(x=(1, 2))) is None
+    assert workspace.began('a', 'train', dict(x=[1, 2]))
+    workspace.finish('a', 'train', dict(x=(1, 2)), dict(y=3))
+    assert workspace.finished('a', 'train', dict(x=[1, 2])) == dict(y=3)
+    assert workspace.finished('a', 'train', dict(x=[1])) is None
+    assert workspace.finished('a', 'test', dict(x=[1, 2])) is None
+    (tmp_path / 'records/a.train.json').write_text('{"inputs": ')  # cut off by a full disk
+    assert workspace.finished('a', 'train', dict(x=[1, 2])) is None
+
+
+def test_fingerprint_is_of_the_content(tmp_path):
+    (tmp_path / 'a').write_bytes(b'abc')
+    assert fingerprint(tmp_path / 'a') == 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+
+
+def test_cost_is_measured_in_a_process_of_its_own(tmp_path):
+    options = tmp_path / 'cost.json'
+    options.write_text(
+        json.dumps(dict(network_g=dict(type='Bicubic', upscale=2), lq_size=[8, 8], batch_size=1, device='cpu')))
+    done = subprocess.run([sys.executable, '-m', 'dic_plugin.benchmark.cost',
+                           str(options)],
+                          capture_output=True,
+                          text=True,
+                          check=True)
+    assert json.loads(done.stdout.splitlines()[-1])['params'] == 0
