@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -188,3 +189,15 @@ def test_script_serves_to_this_machine_until_it_is_ended(root):
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0 and 'Traceback' not in errors
+
+
+def test_a_taken_port_is_said(root):
+    before = os.environ.get('GRADIO_TEMP_DIR')
+    with socket.socket() as taken:
+        taken.bind(('127.0.0.1', 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f'port {port} is taken'):
+            with served(str(root), device='cpu', port=port):
+                pass
+    assert os.environ.get('GRADIO_TEMP_DIR') == before

@@ -189,20 +189,29 @@ def served(root: str = 'experiments',
         os.environ[FOLDER] = folder
         page = build_page(root, weights, device)
         try:
-            _, address, _ = page.launch(
-                server_name='127.0.0.1',
-                server_port=port,
-                share=False,
-                quiet=True,
-                show_error=True,
-                prevent_thread_lock=True,
-                ssr_mode=False,
-                max_file_size='50mb',
-                css=CSS,
-                theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']))
+            address = _launch(page, port)
             yield address
         finally:
             page.close(verbose=False)
             os.environ.pop(FOLDER)
             if before is not None:
                 os.environ[FOLDER] = before
+
+
+def _launch(page: gr.Blocks, port: Optional[int]) -> str:
+    try:
+        _, address, _ = page.launch(
+            server_name='127.0.0.1',
+            server_port=port,
+            share=False,
+            quiet=True,
+            show_error=True,
+            prevent_thread_lock=True,
+            ssr_mode=False,
+            max_file_size='50mb',
+            css=CSS,
+            theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']))
+    except OSError as error:  # gradio names settings of its own
+        which = 'all ports from 7860 on are' if port is None else f'port {port} is'
+        raise OSError(f'The page cannot be served, {which} taken; expected a free --port.') from error
+    return address
