@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from dic_plugin.archs.weight_init import init_kaiming
 from dic_plugin.landmarks import layouts
 from dic_plugin.landmarks.heatmaps import component_maps
+from dic_plugin.ops import ConvSequential
 
 
 class GroupedResidualBlock(nn.Module):
@@ -16,12 +17,12 @@ class GroupedResidualBlock(nn.Module):
     def __init__(self, num_feat: int, num_components: int) -> None:
         super().__init__()
         channels = num_feat * num_components
-        self.body = nn.Sequential(
+        self.body = ConvSequential(
             nn.Conv2d(channels, channels, 3, 1, 1, groups=num_components), nn.LeakyReLU(0.2),
             nn.Conv2d(channels, channels, 3, 1, 1, groups=num_components))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+        return self.body(x, residual=x)
 
 
 @ARCH_REGISTRY.register()
@@ -51,7 +52,7 @@ class AttentiveFusion(nn.Module):
         self.detach_attention = detach_attention
         self.groups = layouts.component_groups(num_keypoints, component_groups)
         num_components = len(self.groups)
-        self.expand = nn.Sequential(nn.Conv2d(num_feat, num_feat * num_components, 1), nn.LeakyReLU(0.2))
+        self.expand = ConvSequential(nn.Conv2d(num_feat, num_feat * num_components, 1), nn.LeakyReLU(0.2))
         self.body = nn.Sequential(*[GroupedResidualBlock(num_feat, num_components) for _ in range(num_fusion_block)])
         init_kaiming(self)
 

@@ -16,6 +16,7 @@ from dic_plugin.archs.projection_block import ProjectionBlock, conv_prelu, decon
 from dic_plugin.archs.weight_init import init_kaiming
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
 from dic_plugin.landmarks.layouts import Grouping
+from dic_plugin.ops import conv_act
 
 
 class DICOutput(NamedTuple):
@@ -130,14 +131,15 @@ class DIC(nn.Module):
         images: List[Tensor] = []
         heatmaps: List[Tensor] = []
         hidden = feat  # replaced at the first step
+        memory = self.first_block.groups.memory(feat)
         guided = self.num_steps > 1 and self.block.fusion is not None
         attention: Optional[Tensor] = None
         for step in range(self.num_steps):
             if step == 0:
-                hidden = self.first_block(feat)
+                hidden = self.first_block(feat, memory=memory)
             else:
-                hidden = self.block(feat, hidden, heatmaps[-1] if guided else None)
-            sr = base + self.conv_out(self.out(hidden))
+                hidden = self.block(feat, hidden, heatmaps[-1] if guided else None, memory)
+            sr = conv_act([self.out(hidden)], self.conv_out, residual=base)
             images.append(sr + mean)
             if return_steps or (guided and step < self.num_steps - 1):
                 heatmap, attention = self.hourglass(sr, attention)

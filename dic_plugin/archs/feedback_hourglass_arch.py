@@ -4,13 +4,13 @@ Hourglass: Newell et al., ECCV 2016. The feedback: half of its output is handed 
 """
 from typing import Callable, Optional, Tuple
 
-import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dic_plugin.archs.weight_init import init_kaiming
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
+from dic_plugin.ops import ConvSequential, conv_act
 
 DEPTH = 4  # halvings inside the hourglass
 SIZE_MULTIPLE = HEATMAP_STRIDE * 2**DEPTH  # what an image's height and width must be multiples of
@@ -34,13 +34,14 @@ class HourglassResidual(nn.Module):
 
     def __init__(self, num_in_ch: int, num_out_ch: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
+        self.body = ConvSequential(
             nn.Conv2d(num_in_ch, num_out_ch // 2, 1), nn.ReLU(), nn.Conv2d(num_out_ch // 2, num_out_ch // 2, 3, 1, 1),
             nn.Conv2d(num_out_ch // 2, num_out_ch, 1))
         self.skip = nn.Identity() if num_in_ch == num_out_ch else nn.Conv2d(num_in_ch, num_out_ch, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.skip(x) + self.body(x)
+        residual = x if isinstance(self.skip, nn.Identity) else conv_act([x], self.skip)
+        return self.body(x, residual=residual)
 
 
 class Hourglass(nn.Module):
@@ -91,12 +92,12 @@ class FeedbackHourglass(nn.Module):
             raise ValueError(f'hg_num_feat={hg_num_feat} must be a multiple of 8: its quarter is halved in residuals.')
         self.hg_num_feat = hg_num_feat
         quarter, half = hg_num_feat // 4, hg_num_feat // 2
-        self.stem = nn.Sequential(
+        self.stem = ConvSequential(
             nn.Conv2d(num_in_ch, quarter, 7, 2, 3), nn.ReLU(), HourglassResidual(quarter, half), nn.MaxPool2d(2),
             HourglassResidual(half, half), HourglassResidual(half, hg_num_feat))
         self.compress_in = nn.Conv2d(2 * hg_num_feat, 2 * hg_num_feat, 1)
         self.hourglass = Hourglass(2 * hg_num_feat, DEPTH)
-        self.head = nn.Sequential(
+        self.head = ConvSequential(
             HourglassResidual(hg_num_feat, hg_num_feat), nn.Conv2d(hg_num_feat, hg_num_feat, 1), nn.ReLU(),
             nn.Conv2d(hg_num_feat, num_keypoints, 1))
         init_kaiming(self)
@@ -123,6 +124,6 @@ class FeedbackHourglass(nn.Module):
         """
         check_image_size(x)
         feat = self.stem(x)
-        feat = self.compress_in(torch.cat((feat, feat if hidden is None else hidden), 1))
+        feat = conv_act([feat, feat if hidden is None else hidden], self.compress_in)
         shown, handed_on = self.hourglass(feat).split(self.hg_num_feat, 1)
         return self.head(shown), handed_on

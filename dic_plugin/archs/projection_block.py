@@ -7,15 +7,17 @@ from typing import List, Optional
 import torch
 from torch import Tensor, nn
 
+from dic_plugin.ops import ConvSequential, reuses_memory
 
-def conv_prelu(in_ch: int, out_ch: int, kernel_size: int, stride: int = 1, padding: int = 0) -> nn.Sequential:
+
+def conv_prelu(in_ch: int, out_ch: int, kernel_size: int, stride: int = 1, padding: int = 0) -> ConvSequential:
     """Convolution and PReLU with one parameter, initially 0.2."""
-    return nn.Sequential(nn.Conv2d(in_ch, out_ch, kernel_size, stride, padding), nn.PReLU(init=0.2))
+    return ConvSequential(nn.Conv2d(in_ch, out_ch, kernel_size, stride, padding), nn.PReLU(init=0.2))
 
 
-def deconv_prelu(in_ch: int, out_ch: int, kernel_size: int, stride: int, padding: int) -> nn.Sequential:
+def deconv_prelu(in_ch: int, out_ch: int, kernel_size: int, stride: int, padding: int) -> ConvSequential:
     """Transposed convolution and PReLU with one parameter, initially 0.2."""
-    return nn.Sequential(nn.ConvTranspose2d(in_ch, out_ch, kernel_size, stride, padding), nn.PReLU(init=0.2))
+    return ConvSequential(nn.ConvTranspose2d(in_ch, out_ch, kernel_size, stride, padding), nn.PReLU(init=0.2))
 
 
 class ProjectionGroups(nn.Module):
@@ -33,20 +35,39 @@ class ProjectionGroups(nn.Module):
 
     def __init__(self, num_feat: int, num_groups: int, scale: int) -> None:
         super().__init__()
+        self.scale = scale
         projection = dict(kernel_size=scale + 4, stride=scale, padding=2)
         self.up = nn.ModuleList(deconv_prelu(num_feat, num_feat, **projection) for _ in range(num_groups))
         self.down = nn.ModuleList(conv_prelu(num_feat, num_feat, **projection) for _ in range(num_groups))
         self.uptran = nn.ModuleList(conv_prelu(num_feat * (i + 1), num_feat, 1) for i in range(1, num_groups))
         self.downtran = nn.ModuleList(conv_prelu(num_feat * (i + 1), num_feat, 1) for i in range(1, num_groups))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``B,F,h,w`` to the down-projected maps of all groups, ``B,G*F,h,w``."""
-        high: List[Tensor] = [self.up[0](x)]
+    def memory(self, x: Tensor) -> Optional[Tensor]:
+        """Memory for the large maps of one face of ``x`` (``B,F,h,w``), or None where they are kept for gradients.
+
+        Handed to every step's groups it spares fetching 88 MB anew for each face and step at the paper's settings,
+        which takes longer than most of the convolutions.
+        """
+        if not reuses_memory(x):
+            return None
+        _, num_feat, height, width = x.shape
+        maps = x.new_empty(len(self.up) + 1, height * self.scale, width * self.scale, num_feat)
+        return maps.permute(0, 3, 1, 2).unsqueeze(1)
+
+    def forward(self, x: Tensor, memory: Optional[Tensor] = None) -> List[Tensor]:
+        """``B,F,h,w`` to the down-projected maps of all groups, G times ``B,F,h,w``.
+
+        Args:
+            x: the input. With memory, of one face.
+            memory: see there.
+        """
+        *outs, compressed = [None] * (len(self.up) + 1) if memory is None else memory
+        high: List[Tensor] = [self.up[0](x, out=outs[0])]
         low: List[Tensor] = [x, self.down[0](high[0])]
-        for up, down, uptran, downtran in zip(self.up[1:], self.down[1:], self.uptran, self.downtran):
-            high.append(up(uptran(torch.cat(low, 1))))
-            low.append(down(downtran(torch.cat(high, 1))))
-        return torch.cat(low[1:], 1)
+        for up, down, uptran, downtran, out in zip(self.up[1:], self.down[1:], self.uptran, self.downtran, outs[1:]):
+            high.append(up(uptran(*low), out=out))
+            low.append(down(downtran(*high, out=compressed)))
+        return low[1:]
 
 
 class ProjectionBlock(nn.Module):
@@ -73,11 +94,18 @@ class ProjectionBlock(nn.Module):
         self.compress_out = conv_prelu(num_feat * num_groups, num_feat, 1)
         self.fusion = fusion
 
-    def forward(self, feat: Tensor, hidden: Optional[Tensor] = None, heatmap: Optional[Tensor] = None) -> Tensor:
-        """Features ``B,F,h,w`` (and hidden state ``B,F,h,w``, heatmaps ``B,K,h,w``) to the hidden state ``B,F,h,w``."""
-        if hidden is not None:
-            feat = torch.cat((feat, hidden), 1)
-        feat = self.compress_in(feat)
+    def forward(self,
+                feat: Tensor,
+                hidden: Optional[Tensor] = None,
+                heatmap: Optional[Tensor] = None,
+                memory: Optional[Tensor] = None) -> Tensor:
+        """Features ``B,F,h,w`` (and hidden state ``B,F,h,w``, heatmaps ``B,K,h,w``) to the hidden state ``B,F,h,w``.
+
+        With memory (see ProjectionGroups) the faces go through the groups one after the other.
+        """
+        feat = self.compress_in(feat) if hidden is None else self.compress_in(feat, hidden)
         if self.fusion is not None:
             feat = self.fusion(feat, heatmap)
-        return self.compress_out(self.groups(feat))
+        if memory is None:
+            return self.compress_out(*self.groups(feat))
+        return torch.cat([self.compress_out(*self.groups(face, memory)) for face in feat.split(1)])

@@ -1,0 +1,225 @@
+"""Convolution of several maps, activation and residual as one operation: act(conv(cat(maps))) + residual.
+
+Most of the published code's time on a CPU does not go into its convolutions, but into joining up to six maps of 256x256
+before each 1x1 convolution, into PReLU's passes, and into memory that is handed out and taken back for both. The native
+operation writes none of them; it is used by itself wherever it can be (see conv_act), and the plain formulation in
+torch's own operations everywhere else: on GPUs, under autocast, compiled, traced, exported or counted.
+"""
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from dic_plugin.ops import native_conv
+
+Slope = Union[None, float, Tensor]
+
+_is_compiling = torch.compiler.is_compiling if hasattr(torch, 'compiler') else torch._dynamo.is_compiling
+_native: ContextVar[bool] = ContextVar('native', default=True)
+
+
+def native_is_available() -> bool:
+    """Whether the native operation was built and this CPU can run it (AVX2 or AVX-512)."""
+    return native_conv.level() > 0
+
+
+@contextmanager
+def native(enabled: bool) -> Iterator[None]:
+    """Inside, the native operation is used where it can be (True) or nowhere (False, for comparisons)."""
+    token = _native.set(enabled)
+    try:
+        yield
+    finally:
+        _native.reset(token)
+
+
+def lay_out_weights(network: nn.Module) -> nn.Module:
+    """Bring the weights of convolutions into the order in memory in which the native operation reads them, in place.
+
+    Only their strides change (kernel position, input, output channel from the outermost), not shapes, values or
+    checkpoints. Without it the operation sorts them at every call, which for the paper's hourglass is a tenth of the
+    time of one face.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.ConvTranspose2d):
+            layer.weight.data = layer.weight.data.permute(2, 3, 0, 1).contiguous().permute(2, 3, 0, 1)
+        elif isinstance(layer, nn.Conv2d):
+            layer.weight.data = layer.weight.data.permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)
+    return network
+
+
+def conv_act(maps: Sequence[Tensor],
+             layer: Union[nn.Conv2d, nn.ConvTranspose2d],
+             slope: Slope = None,
+             residual: Optional[Tensor] = None,
+             out: Optional[Tensor] = None) -> Tensor:
+    """act(layer(cat(maps))) + residual.
+
+    Native where there is a library for this CPU, everything is float32 on the CPU, the layer is an ordinary one without
+    hooks, and nobody looks on (autocast, torch.compile, tracing, export, dispatch modes); otherwise plain. The two
+    agree to the rounding of float32 sums, in outputs and in gradients, and the native result does not depend on the
+    number of threads.
+
+    Args:
+        maps: ``B,C_i,h,w`` each. A layer with groups takes one.
+        layer: the convolution, with the sum of the maps' channels as input.
+        slope: of the activation for negative values: a number (0 is a ReLU) or a PReLU's parameter ``1``. None: none.
+        residual: added after the activation, of the result's shape.
+        out: memory for the result, channels-last, of its shape: a hint, used by the native operation where no gradient
+            is recorded. Its former content is lost.
+
+    Returns:
+        ``B,N,h',w'``; native: channels-last.
+    """
+    if not _can_be_native(maps, layer, residual):
+        return _plain(maps, layer, slope, residual)
+    parameter = slope if isinstance(slope, Tensor) else None
+    value = parameter.item() if parameter is not None else 1. if slope is None else slope
+    tensors = (layer.weight, layer.bias, residual, parameter, *maps)
+    if not (torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)):
+        return _forward(maps, layer, value, residual, out)
+    if value < 0 or (parameter is not None and value == 0) or (slope is not None and residual is not None):
+        # the backward pass tells from the result what was negative before the activation
+        return _plain(maps, layer, slope, residual)
+    return _ConvAct.apply(layer, value, *tensors)
+
+
+def reuses_memory(x: Tensor) -> bool:
+    """Whether conv_act on a map like ``x`` would use ``out``: native, and without recording gradients."""
+    return not torch.is_grad_enabled() and _is_native(x)
+
+
+def _plain(maps: Sequence[Tensor], layer: nn.Module, slope: Slope, residual: Optional[Tensor]) -> Tensor:
+    y = layer(maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1))
+    if isinstance(slope, Tensor):
+        y = F.prelu(y, slope)
+    elif slope is not None:
+        y = F.leaky_relu(y, slope) if slope else F.relu(y)
+    return y if residual is None else y + residual
+
+
+def _can_be_native(maps: Sequence[Tensor], layer: nn.Module, residual: Optional[Tensor]) -> bool:
+    tensors = [*maps, layer.weight, *(x for x in (layer.bias, residual) if x is not None)]
+    return _is_native(*tensors) and _is_ordinary(layer) and (layer.groups == 1 or len(maps) == 1)
+
+
+def _is_native(*tensors: Tensor) -> bool:
+    if _is_compiling() or not _native.get() or not native_conv.level() or _is_watched():
+        return False
+    return all(x.dtype == torch.float32 and x.device.type == 'cpu' and type(x) in (Tensor, nn.Parameter) and x.numel()
+               for x in tensors)
+
+
+def _is_watched() -> bool:
+    """Whether somebody needs to see torch's own operations."""
+    return (torch.jit.is_tracing() or _autocasts() or torch._C._len_torch_dispatch_stack() > 0
+            or torch._C._functorch.peek_interpreter_stack() is not None)
+
+
+def _autocasts() -> bool:
+    try:
+        return torch.is_autocast_enabled('cpu')
+    except TypeError:  # torch before 2.4
+        return torch.is_autocast_cpu_enabled()
+
+
+def _is_ordinary(layer: nn.Module) -> bool:
+    """Whether the layer is nothing but a convolution that the native operation knows."""
+    transposed = type(layer) is nn.ConvTranspose2d
+    return ((transposed or type(layer) is nn.Conv2d) and isinstance(layer.padding, tuple)
+            and layer.padding[0] == layer.padding[1] and layer.stride[0] == layer.stride[1] and layer.dilation == (1, 1)
+            and layer.padding_mode == 'zeros' and layer.output_padding == (0, 0)
+            and not (transposed and layer.groups > 1) and not (layer._forward_hooks or layer._forward_pre_hooks))
+
+
+def _grouped(weight: Tensor, layer: nn.Module) -> Tensor:
+    """``groups,out,in,kh,kw``, a view."""
+    grouped = weight.unflatten(0, (layer.groups, -1))
+    return grouped.transpose(1, 2) if isinstance(layer, nn.ConvTranspose2d) else grouped
+
+
+def _forward(maps: Sequence[Tensor], layer: nn.Module, slope: float, residual: Optional[Tensor],
+             out: Optional[Tensor]) -> Tensor:
+    stride, padding, transposed = layer.stride[0], layer.padding[0], isinstance(layer, nn.ConvTranspose2d)
+    batch = maps[0].shape[0]
+    if transposed:
+        size = [(n - 1) * stride - 2 * padding + k for n, k in zip(maps[0].shape[2:], layer.kernel_size)]
+    else:
+        size = [(n + 2 * padding - k) // stride + 1 for n, k in zip(maps[0].shape[2:], layer.kernel_size)]
+    if out is None:
+        out = _channels_last((batch, layer.out_channels, *size), maps[0])
+    return native_conv.convolve(maps, _grouped(layer.weight, layer), layer.bias, stride, padding, transposed, out,
+                                slope, residual)
+
+
+def _channels_last(shape: Sequence[int], like: Tensor) -> Tensor:
+    return torch.empty(tuple(shape), dtype=like.dtype, memory_format=torch.channels_last)
+
+
+class _ConvAct(torch.autograd.Function):
+    """The native operation with its gradients. Kept for them: maps and result, which the next layer keeps as well."""
+
+    @staticmethod
+    def forward(ctx: Any, layer: nn.Module, slope: float, weight: Tensor, bias: Optional[Tensor],
+                residual: Optional[Tensor], parameter: Optional[Tensor], *maps: Tensor) -> Tensor:
+        out = _forward(maps, layer, slope, residual, None)
+        ctx.layer, ctx.slope = layer, slope
+        ctx.save_for_backward(weight, out if slope != 1 or parameter is not None else None, *maps)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Optional[Tensor], ...]:
+        layer, slope = ctx.layer, ctx.slope
+        weight, out, *maps = ctx.saved_tensors
+        _, _, needs_weight, needs_bias, needs_residual, needs_parameter, *needs_maps = ctx.needs_input_grad
+        grad = native_conv.pixel_rows(grad)
+        grad_residual = grad if needs_residual else None
+        grad_parameter = None
+        if out is not None:
+            if needs_parameter:
+                grad_parameter = (torch.dot(_flat(grad), _flat(out.clamp(max=0))) / slope).reshape(1)
+            grad = torch.ops.aten.leaky_relu_backward(grad, out, slope, True)
+        grad_maps = _grad_maps(grad, weight, layer, maps, needs_maps)
+        grad_weight = _grad_weight(grad, weight, layer, maps) if needs_weight else None
+        grad_bias = grad.sum((0, 2, 3)) if needs_bias else None
+        return (None, None, grad_weight, grad_bias, grad_residual, grad_parameter, *grad_maps)
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1).reshape(-1)
+
+
+def _grad_maps(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[Tensor],
+               needed: Sequence[bool]) -> List[Optional[Tensor]]:
+    """The convolution turned round: from its outputs to its inputs."""
+    turned = _grouped(weight, layer).transpose(1, 2)
+    transposed = not isinstance(layer, nn.ConvTranspose2d)
+    grads: List[Optional[Tensor]] = []
+    first = 0
+    for x, is_needed in zip(maps, needed):
+        num_ch = x.shape[1] // layer.groups
+        if is_needed:
+            grads.append(
+                native_conv.convolve([grad], turned[:, first:first + num_ch], None, layer.stride[0], layer.padding[0],
+                                     transposed, _channels_last(x.shape, x)))
+        else:
+            grads.append(None)
+        first += num_ch
+    return grads
+
+
+def _grad_weight(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[Tensor]) -> Tensor:
+    if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.padding == (0, 0) and layer.groups == 1:
+        rows = grad.permute(0, 2, 3, 1).reshape(-1, grad.shape[1]).t()
+        parts = [rows @ x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in maps]
+        grad_weight = torch.cat(parts, 1)[:, :, None, None]
+        return grad_weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else grad_weight
+    x = maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1)
+    return torch.ops.aten.convolution_backward(grad, x, weight, None, layer.stride, layer.padding, layer.dilation,
+                                               isinstance(layer, nn.ConvTranspose2d), layer.output_padding,
+                                               layer.groups, [False, True, False])[1]

@@ -1,0 +1,120 @@
+"""The compiled convolution of ``src/conv_act.cpp``, called on tensors.
+
+It is built with the package where there is a C++ compiler, needs nothing of torch but memory addresses, and so survives
+torch's updates. Without it, or on a CPU without AVX2, ``level()`` is 0.
+"""
+import ctypes
+import glob
+import os.path as osp
+import warnings
+from functools import lru_cache
+from typing import Optional, Sequence
+
+import torch
+from torch import Tensor
+
+VERSION = 1  # as in src/conv_act.cpp
+
+
+class _Map(ctypes.Structure):
+    _fields_ = [('data', ctypes.c_void_p), ('channels', ctypes.c_int64), ('stride', ctypes.c_int64)]
+
+
+class _Problem(ctypes.Structure):
+    """Mirrors ConvProblem of src/conv_act.cpp, which explains the fields."""
+    _fields_ = [('maps', ctypes.POINTER(_Map))] + [
+        (name, ctypes.c_void_p if name in ('out', 'residual', 'weight', 'bias') else ctypes.c_int64)
+        for name in ('num_maps', 'batch', 'height', 'width', 'out', 'out_stride', 'out_height', 'out_width',
+                     'out_channels', 'residual', 'residual_stride', 'weight', 'weight_group', 'weight_out', 'weight_in',
+                     'weight_y', 'weight_x', 'bias', 'kernel_height', 'kernel_width', 'step', 'padding', 'groups',
+                     'transposed')
+    ] + [('slope', ctypes.c_float), ('num_threads', ctypes.c_int64)]
+
+
+@lru_cache(maxsize=None)
+def _library() -> Optional[ctypes.CDLL]:
+    for path in glob.glob(osp.join(osp.dirname(osp.abspath(__file__)), '_conv_act*.so')):
+        try:
+            library = ctypes.CDLL(path)
+            library.conv_act.restype = None
+            library.conv_act.argtypes = [ctypes.POINTER(_Problem), ctypes.c_int]
+            library.conv_act_level.restype = ctypes.c_int
+            library.conv_act_version.restype = ctypes.c_int
+            version = library.conv_act_version()
+        except (OSError, AttributeError):  # of another machine
+            continue
+        if version == ctypes.sizeof(_Problem) * 100 + VERSION:
+            return library
+        warnings.warn(f'{path} was built from another version of its sources and is not used, which is several times '
+                      'slower on a CPU. Build it anew: pip install --no-build-isolation -e .')
+    return None
+
+
+@lru_cache(maxsize=None)
+def level() -> int:
+    """2: AVX-512, 1: AVX2, 0: there is no library, or the CPU has neither."""
+    library = _library()
+    return library.conv_act_level() if library else 0
+
+
+def pixel_rows(x: Tensor) -> Tensor:
+    """``x`` (``B,C,h,w``) itself if its pixels follow without gaps, channels innermost; else a channels-last copy."""
+    batch, channels, height, width = x.shape
+    stride = x.stride()
+    if ((stride[1] == 1 or channels == 1) and stride[2] == width * stride[3]
+            and (batch == 1 or stride[0] == height * stride[2])):
+        return x
+    # not .contiguous(): it is content with strides that are ambiguous where a dimension is 1
+    return torch.empty_like(x, memory_format=torch.channels_last).copy_(x)
+
+
+def convolve(maps: Sequence[Tensor],
+             weight: Tensor,
+             bias: Optional[Tensor],
+             stride: int,
+             padding: int,
+             transposed: bool,
+             out: Tensor,
+             slope: float = 1.,
+             residual: Optional[Tensor] = None) -> Tensor:
+    """Fill ``out`` with act(conv(cat(maps)) + bias) + residual.
+
+    Args:
+        maps: ``B,C_i,h,w`` each, float32 on the CPU. With groups, one.
+        weight: ``groups,N/groups,C/groups,kh,kw`` with any strides, also if transposed.
+        bias: ``N`` or None.
+        stride, padding, transposed: as in torch.
+        out: ``B,N,h',w'``, channels-last. Its size is taken as it is.
+        slope: of the activation for negative values. 1 is no activation.
+        residual: of the output's shape, or None.
+    """
+    maps = [pixel_rows(x) for x in maps]
+    if residual is not None:
+        residual = pixel_rows(residual)
+    batch, _, height, width = maps[0].shape
+    problem = _Problem(
+        maps=(_Map * len(maps))(*[(x.data_ptr(), x.shape[1], x.stride(3)) for x in maps]),
+        num_maps=len(maps),
+        batch=batch,
+        height=height,
+        width=width,
+        out=out.data_ptr(),
+        out_stride=out.stride(3),
+        out_height=out.shape[2],
+        out_width=out.shape[3],
+        out_channels=out.shape[1],
+        residual=None if residual is None else residual.data_ptr(),
+        residual_stride=0 if residual is None else residual.stride(3),
+        weight=weight.data_ptr(),
+        **dict(zip(('weight_group', 'weight_out', 'weight_in', 'weight_y', 'weight_x'), weight.stride())),
+        bias=None if bias is None else bias.data_ptr(),
+        kernel_height=weight.shape[3],
+        kernel_width=weight.shape[4],
+        step=stride,
+        padding=padding,
+        groups=weight.shape[0],
+        transposed=transposed,
+        slope=slope,
+        num_threads=torch.get_num_threads())
+    _library().conv_act(ctypes.byref(problem), level())
+    return out
