@@ -1,0 +1,232 @@
+"""The native convolution against torch's own operations, in outputs and in gradients."""
+import copy
+import warnings
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dic_plugin.archs import DIC
+from dic_plugin.ops import (ConvSequential, conv_act, lay_out_weights, native, native_conv, native_is_available,
+                            reuses_memory)
+
+needs_native = pytest.mark.skipif(
+    not native_is_available(), reason='the native operation needs a C++ compiler at installation and AVX2')
+LEVELS = [level for level in (1, 2) if level <= native_conv.level()]
+
+
+def rand(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@st.composite
+def problems(draw):
+    """Maps, layer, slope, residual and memory order of one call."""
+    torch.manual_seed(draw(st.integers(0, 99)))
+    batch, height, width = draw(st.integers(1, 3)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    out_ch = draw(st.sampled_from([1, 3, 5, 16, 17, 24, 33, 48, 64, 68]))
+    groups, transposed = 1, draw(st.booleans())
+    if not transposed and draw(st.booleans()):
+        groups = draw(st.sampled_from([2, 3]))
+        in_channels, out_ch = [groups * draw(st.integers(1, 5))], groups * draw(st.sampled_from([1, 7, 16, 48]))
+    else:
+        in_channels = draw(st.lists(st.integers(1, 20), min_size=1, max_size=3))
+    stride = draw(st.integers(1, 3))
+    kernel = draw(st.integers(stride, 5))
+    padding = draw(st.integers(0, (kernel - 1) // 2))
+    if not transposed:
+        height, width = max(height, kernel), max(width, kernel)
+    kind = nn.ConvTranspose2d if transposed else nn.Conv2d
+    layer = kind(sum(in_channels), out_ch, kernel, stride, padding, groups=groups, bias=draw(st.booleans()))
+    if draw(st.booleans()):
+        lay_out_weights(layer)
+    maps = [torch.randn(batch, num_ch, height, width) for num_ch in in_channels]
+    if draw(st.booleans()):
+        maps = [x.to(memory_format=torch.channels_last) for x in maps]
+    slope = draw(
+        st.sampled_from([None, 0., 0.2,
+                         nn.Parameter(torch.tensor([0.3])),
+                         nn.Parameter(torch.tensor([-0.1]))]))
+    with torch.no_grad():
+        shape = layer(torch.cat(maps, 1)).shape
+    residual = torch.randn(shape) if draw(st.booleans()) else None
+    return maps, layer, slope, residual
+
+
+def run(maps, layer, slope, residual, is_native):
+    """Result and gradients of everything."""
+    maps = [x.clone().requires_grad_() for x in maps]
+    residual = None if residual is None else residual.clone().requires_grad_()
+    leaves = [*maps, *layer.parameters()] + [x for x in (residual, slope) if isinstance(x, torch.Tensor)]
+    with native(is_native):
+        out = conv_act(maps, layer, slope, residual)
+        return [out.detach(), *torch.autograd.grad((out * rand(*out.shape)).sum(), leaves)]
+
+
+@needs_native
+@settings(deadline=None, max_examples=150)
+@given(problem=problems(), level=st.sampled_from(LEVELS or [0]))
+def test_native_and_plain_are_equal_in_outputs_and_gradients(problem, level):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native_conv, 'level', lambda: level)
+        actual = run(*problem, True)
+    expected = run(*problem, False)
+    for a, b in zip(actual, expected):
+        assert a.shape == b.shape
+        assert (a - b).abs().max() <= 1e-5 * max(b.abs().max().item(), 1)
+
+
+@needs_native
+@pytest.mark.parametrize('level', LEVELS)
+@pytest.mark.parametrize('layer', [
+    nn.ConvTranspose2d(48, 48, 12, 8, 2),
+    nn.Conv2d(48, 48, 12, 8, 2),
+    nn.Conv2d(240, 240, 3, 1, 1, groups=5),
+    nn.Conv2d(3, 64, 7, 2, 3),
+    nn.Conv2d(128, 256, 3, 1, 1)
+])
+def test_the_layers_of_the_paper(monkeypatch, layer, level):
+    monkeypatch.setattr(native_conv, 'level', lambda: level)
+    problem = [rand(2, layer.in_channels, 17, 13)], layer, 0.2, None
+    for a, b in zip(run(*problem, True), run(*problem, False)):
+        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+
+
+@needs_native
+def test_a_slice_of_the_channels_is_read_in_place():
+    whole = rand(2, 24, 5, 7).to(memory_format=torch.channels_last)
+    shown, handed_on = whole.split(12, 1)
+    assert native_conv.pixel_rows(handed_on) is handed_on
+    layer = nn.Conv2d(24, 20, 3, 1, 1)
+    with torch.no_grad():
+        assert torch.allclose(conv_act([handed_on, shown], layer), layer(torch.cat((handed_on, shown), 1)), atol=1e-5)
+
+
+@needs_native
+def test_neither_threads_nor_batch_change_a_bit():
+    layer, x = nn.Conv2d(20, 48, 3, 1, 1), rand(5, 20, 9, 9)
+    threads, results = torch.get_num_threads(), []
+    with torch.no_grad():
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            results.append(conv_act([x], layer, 0.2))
+        torch.set_num_threads(threads)
+        results.append(torch.cat([conv_act([face], layer, 0.2) for face in x.split(1)]))
+    assert all(torch.equal(results[0], other) for other in results)
+
+
+@needs_native
+def test_the_result_fills_the_memory_that_is_given():
+    layer, x = nn.Conv2d(3, 8, 1), rand(1, 3, 4, 4)
+    memory = torch.empty(1, 4, 4, 8).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        assert conv_act([x], layer, out=memory).data_ptr() == memory.data_ptr()
+        assert torch.allclose(memory, layer(x), atol=1e-6)
+    # what gradients need is never overwritten
+    assert conv_act([x], layer, out=memory).data_ptr() != memory.data_ptr()
+    assert not reuses_memory(x)
+
+
+def small_network():
+    torch.manual_seed(0)
+    return DIC(num_feat=12, num_groups=3, num_steps=3, hg_num_feat=16, num_fusion_block=1, projection_scale=4)
+
+
+@needs_native
+@pytest.mark.parametrize('batch, height, width', [(1, 16, 16), (3, 8, 24)])
+def test_network_and_its_gradients(batch, height, width):
+    x, results = torch.rand(batch, 3, height, width), []
+    for is_native in (True, False):
+        network = small_network()
+        with native(is_native):
+            steps = network(x, return_steps=True)
+            sum(value.square().mean() for value in steps.sr + steps.heatmap).backward()
+            with torch.no_grad():
+                image = network(x)
+        results.append([*steps.sr, *steps.heatmap, image, *(p.grad for p in network.parameters())])
+    for a, b in zip(*results):
+        assert (a - b).norm() <= 1e-4 * b.norm() + 1e-7
+
+
+@needs_native
+def test_weights_laid_out_change_nothing_but_strides():
+    network, x = small_network(), torch.rand(1, 3, 8, 8)
+    laid_out = lay_out_weights(copy.deepcopy(network))
+    for (name, a), b in zip(network.state_dict().items(), laid_out.state_dict().values()):
+        assert torch.equal(a, b), name
+    weight = laid_out.first_block.groups.up[0][0].weight
+    assert weight.permute(2, 3, 0, 1).is_contiguous()
+    with torch.no_grad():
+        assert torch.equal(network(x), laid_out(x))
+    laid_out.load_state_dict(network.state_dict())
+    assert laid_out.first_block.groups.up[0][0].weight.stride() == weight.stride()
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
+def test_other_types_are_plain(dtype):
+    layer, x = nn.Conv2d(3, 8, 1).to(dtype), rand(1, 3, 4, 4).to(dtype)
+    assert conv_act([x], layer).dtype == dtype
+
+
+@needs_native
+@pytest.mark.parametrize('layer', [
+    nn.Conv2d(4, 4, 3, dilation=2),
+    nn.Conv2d(4, 4, 3, padding='same'),
+    nn.Conv2d(4, 4, 3, padding=1, padding_mode='reflect'),
+    nn.Conv2d(4, 4, 3, stride=(1, 2)),
+    nn.ConvTranspose2d(4, 4, 3, 2, output_padding=1),
+    nn.ConvTranspose2d(4, 4, 3, 2, groups=2)
+])
+def test_other_layers_are_plain(layer):
+    x = rand(1, 4, 9, 9)
+    assert torch.equal(conv_act([x], layer), layer(x))
+
+
+@needs_native
+def test_whoever_looks_on_sees_torchs_operations():
+    network, x = small_network().eval(), torch.rand(1, 3, 8, 8)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(x)
+    assert counter.get_total_flops() > 1e6
+    seen = []
+    handle = network.conv_out.register_forward_hook(lambda *args: seen.append(1))
+    with torch.no_grad():
+        network(x)
+    handle.remove()
+    assert len(seen) == network.num_steps
+    with torch.autocast('cpu', torch.bfloat16):
+        assert conv_act([rand(1, 3, 4, 4)], nn.Conv2d(3, 8, 1)).dtype == torch.bfloat16
+    batched = torch.func.vmap(lambda y: conv_act([y], network.conv_out))(rand(2, 1, 12, 4, 4))
+    assert batched.shape == (2, 1, 3, 4, 4)
+
+
+def test_sequence_fuses_what_it_can():
+    layers = nn.Conv2d(3, 8, 3, 1, 1), nn.PReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 6,
+                                                                              1), nn.LeakyReLU(0.1), nn.Conv2d(6, 4, 1)
+    x, residual = rand(2, 3, 8, 8), rand(2, 4, 4, 4)
+    actual = ConvSequential(*layers)(x[:, :1], x[:, 1:], residual=residual)
+    assert torch.allclose(actual, nn.Sequential(*layers)(x) + residual, atol=1e-5)
+    assert list(ConvSequential(*layers).state_dict()) == list(nn.Sequential(*layers).state_dict())
+
+
+def test_a_library_of_other_sources_is_not_used(monkeypatch):
+    if not native_is_available():
+        pytest.skip('there is no library')
+    monkeypatch.setattr(native_conv, 'VERSION', native_conv.VERSION + 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        assert native_conv._library.__wrapped__() is None
+    assert 'pip install --no-build-isolation -e .' in str(caught[0].message)
+
+
+def test_without_a_library_everything_is_plain(monkeypatch):
+    monkeypatch.setattr(native_conv, 'level', lambda: 0)
+    assert not native_is_available()
+    network, x = small_network(), torch.rand(1, 3, 8, 8)
+    with torch.no_grad(), native(False):
+        expected = network(x)
+    with torch.no_grad():
+        assert torch.equal(network(x), expected)
