@@ -34,7 +34,9 @@ PLAN = dict(
     evaluators=dict(judge=dict(title='a judge', recipe='evaluator.yml')),
     protocols=['basicsr-y', 'rgb'],
     landmark_error='inter-ocular',
-    metrics=dict(psnr_rgb=dict(type='calculate_psnr', crop_border=8, title='PSNR, RGB', digits=1, better='higher')),
+    metrics=dict(
+        psnr_rgb=dict(type='calculate_psnr', crop_border=8, title='PSNR, RGB', digits=1, better='higher'),
+        nrmse_again=dict(type='calculate_nrmse', norm='inter_ocular', better='lower')),
     compare_with='DIC',
     gallery=2,
     speed_batch_size=1,

@@ -151,6 +151,7 @@ def with_model(**changes):
     (dict(test_set=dict(name='x', type='SyntheticFaces')), "test_set:type: SyntheticFaces: no such dataset"),
     (dict(test_set=dict(name='x')), 'test_set:type: missing'),
     (dict(evaluators=dict(a=dict(title='x'))), 'evaluators:a: expected either weights'),
+    (dict(evaluators=dict(own=dict(recipe='x.yml'))), "evaluators:own: 'own' stands for the landmarks"),
     (dict(evaluators=dict(a=dict(weights='nowhere.pth'))), "evaluators:a:weights: there is no file 'nowhere.pth'"),
     (dict(protocols=['basicsr']), "protocols: basicsr: no such protocol; did you mean 'basicsr-y'"),
     (dict(landmark_error='inter_ocular'), "did you mean 'inter-ocular'"),

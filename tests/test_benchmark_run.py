@@ -6,11 +6,18 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from basicsr.archs import build_network
+from basicsr.data import build_dataset
 from benchmark_plan import PLAN, write_plan
 
 from dic_plugin.benchmark.cli import main
+from dic_plugin.benchmark.plan import read_plan
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
 from dic_plugin.evaluation.run import evaluate
+from dic_plugin.landmarks.errors import nrmse
+from dic_plugin.landmarks.heatmaps import decode_heatmaps
+from dic_plugin.utils.checkpoint import load_params
 
 # its result has half of the size, which shows in training only
 BROKEN = dict(
@@ -57,9 +64,23 @@ def test_figures_are_those_of_the_evaluation(finished, rows):
         for key, measure in dict(
                 psnr='basicsr-y', ssim='basicsr-y', nrmse='inter-ocular', failure_rate='inter-ocular').items():
             assert values[key] == pytest.approx(found[key, measure]._asdict(), rel=1e-5)
+        assert values['nrmse_again'] == pytest.approx(values['nrmse'], rel=1e-4)  # landmarks are handed to metrics
         assert values['psnr_rgb']['mean'] == pytest.approx(found['psnr', 'rgb'].mean)  # by the plan's own metric
         shown = f'{found["psnr", "basicsr-y"].mean:.2f} [{found["psnr", "basicsr-y"].low:.2f}, '
         assert shown in (folder / 'table.md').read_text()
+
+
+def test_dics_own_landmarks_have_a_column_of_their_own(finished, rows):
+    options = read_plan(str(finished[0].parent / 'plan.yml')).models['DIC'].options
+    network = build_network(dict(options['network_g'])).eval()
+    network.load_state_dict(load_params(str(finished[0] / 'experiments/DIC/models/net_g_latest.pth'), 'params_ema'))
+    errors = []
+    for face in build_dataset(dict(PLAN['test_set'], phase='test', scale=8)):
+        with torch.no_grad():
+            heatmap = network(face['lq'][None], return_steps=True).heatmap[-1]
+        errors.append(nrmse(decode_heatmaps(heatmap)[0].numpy(), face['landmarks'].numpy(), 'inter_ocular'))
+    assert rows['DIC']['values']['nrmse_own']['mean'] == pytest.approx(np.mean(errors), rel=1e-4)
+    assert rows['EDSR']['values']['nrmse_own'] is None
 
 
 def test_costs_and_trainings_are_told(rows):

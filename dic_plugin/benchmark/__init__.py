@@ -8,10 +8,14 @@
     training_log.py   time and learning curve out of BasicSR's log
     cost.py           parameters, operations, speed and memory of a network
     measure.py        quality and landmark errors, by dic_plugin.evaluation
-    run.py            all stages of all models
-    table.py          rows and columns; Markdown, CSV and JSON
+    own_landmarks.py  errors of the landmarks that DIC itself finds
+    stages.py         the stages of one run: training, testing, cost, measuring
+    run.py            all runs, side by side
+    columns.py        what the tables show
+    table.py          Markdown, CSV and JSON
     plots.py          quality against cost, learning curves, cumulative landmark error
     gallery.py        the same faces across models
     page.py           the HTML page, with page_parts.py
+    report.py         writes all of these
     cli.py            the command line of ``scripts/benchmark.py``
 """

@@ -30,7 +30,7 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
         '--jobs', type=int, metavar='N', help='models at a time on the CPU, sharing its cores. Default: one per core')
     parser.add_argument('-o', '--out', default='results/benchmark', metavar='DIR', help='default: %(default)s/<name>')
     args = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    handler = signal.signal(signal.SIGTERM, _interrupt)
     try:
         machine = _machine(args.gpus, args.jobs)
         plan = read_plan(args.opt, args.iterations, args.models)
@@ -46,6 +46,8 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
     except KeyboardInterrupt:
         print('Interrupted; the same command goes on where it stopped.', file=sys.stderr)
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, handler)
     print(f'\n{(workspace.root / "table.md").read_text(encoding="utf-8")}\nThe page: {path}')
     failed = [row.run.name for row in outcome.rows if row.run.failed]
     if failed:

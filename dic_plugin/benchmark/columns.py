@@ -3,6 +3,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 
+from dic_plugin.benchmark.own_landmarks import OWN
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.stages import Run
 from dic_plugin.evaluation.landmark_errors import ERROR_PROTOCOLS
@@ -55,6 +56,12 @@ def columns(outcome: Outcome) -> List[Column]:
                       f'part of the faces with an NRMSE above {ERROR_LIMIT:g}; {found}',
                       f'failure_rate_{plan.landmark_error}@{name}', None),
         ]
+    own = f'nrmse_{plan.landmark_error}@{OWN}'
+    if any(own in row.run.measured.get('values', {}) for row in outcome.rows):
+        quality.append(
+            _measured(
+                'nrmse_own', 'NRMSE (own)', '.4f', 'lower', 'error of the landmarks that the model itself finds; '
+                f'{ERROR_PROTOCOLS[plan.landmark_error].description}', own, own))
     for name, metric in plan.metrics.items():
         quality.append(
             _measured(name, metric.get('title', name), f'.{metric.get("digits", 4)}f', metric['better'],

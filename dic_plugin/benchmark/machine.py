@@ -72,6 +72,7 @@ class Machine:
             Failed: it failed or was stopped, with the reason that its output gives.
         """
         with open(log, 'ab') as file:
+            begin = file.tell()
             with self._lock:
                 if self._stopped:
                     raise Failed('interrupted')
@@ -82,7 +83,6 @@ class Machine:
                                          env=self._environment(slot),
                                          start_new_session=os.name == 'posix')
                 self._children.add(child)
-            begin = file.tell()
             code = child.wait()
         with self._lock:
             self._children.discard(child)

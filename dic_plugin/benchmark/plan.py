@@ -9,6 +9,7 @@ import yaml
 from basicsr.utils.registry import DATASET_REGISTRY
 
 from dic_plugin.benchmark.options import check_run_options, merge, with_iterations
+from dic_plugin.benchmark.own_landmarks import OWN
 from dic_plugin.evaluation.landmark_errors import ERROR_PROTOCOLS
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.utils.option_check import OptionError, check_keys, unknown
@@ -232,6 +233,9 @@ def _evaluators(content: Mapping[str, Any]) -> List[EvaluatorPlan]:
     for name, block in (content.get('evaluators') or {}).items():
         where = f'evaluators:{name}'
         _name(name, where)
+        if name == OWN:
+            raise OptionError(
+                f'{where}: {OWN!r} stands for the landmarks that a model itself finds; expected another name.')
         if not isinstance(block, Mapping) or ('weights' in block) == ('recipe' in block):
             raise OptionError(f'{where}: expected either weights (a checkpoint) or recipe (an option file that trains '
                               f'one), got {block!r}.')

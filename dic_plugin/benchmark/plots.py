@@ -165,6 +165,8 @@ def _cumulative_error(outcome: Outcome) -> Optional[bytes]:
     colour_of = colours(outcome)
     for axis, column in zip(axes, shown):
         for run in runs:
+            if column.measure not in run.measured['values']:  # of the model's own landmarks
+                continue
             values = run.measured['values'][column.measure]
             errors, fraction = cumulative_curve(np.array([np.nan if v is None else v for v in values], float))
             axis.step([0, *errors, max(ERROR_LIMIT, *errors, 0)], [0, *fraction, 1],

@@ -8,14 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
+import numpy as np
+
+from dic_plugin import __version__
 from dic_plugin.benchmark.machine import Failed, Machine
 from dic_plugin.benchmark.measure import measure
 from dic_plugin.benchmark.options import option_text, testing_options, training_options
+from dic_plugin.benchmark.own_landmarks import own_landmark_errors
 from dic_plugin.benchmark.plan import EvaluatorPlan, ModelPlan, Plan
 from dic_plugin.benchmark.test_set import TestSet
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint, set_aside
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.summary import estimate
 
 _PIPELINE = 'import sys; from dic_plugin.launch import {0}; sys.exit({0}(sys.argv.pop(1)))'
 
@@ -161,7 +166,8 @@ class Stages:
                 for name, path in weights.items()
             },
             protocols=self.plan.protocols,
-            metrics=self.plan.metrics)
+            metrics=self.plan.metrics,
+            dic_plugin=__version__)
         done = self.workspace.finished(run.name, 'measure', inputs)
         if done is None:
             pictures = self._pictures(run)
@@ -169,5 +175,9 @@ class Stages:
                 raise Failed(f'BasicSR\'s test loop wrote no pictures into {pictures}')
             self.say(f'[{run.name}] measures {len(self.test_set.names)} results')
             result = measure(str(pictures), self.test_set, evaluators, self.plan.protocols, self.plan.metrics)
+            own = own_landmark_errors(run.model.options['network_g'], self.weights(run), run.model.param_key,
+                                      self.test_set, self.machine.device)
+            result['values'].update(own)
+            result['estimates'].update({key: estimate(np.array(errors))._asdict() for key, errors in own.items()})
             done = self.workspace.finish(run.name, 'measure', inputs, result)
         run.measured = done
