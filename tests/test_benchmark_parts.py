@@ -5,11 +5,14 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
+from dic_plugin.benchmark import cli
 from dic_plugin.benchmark import machine as machine_module
 from dic_plugin.benchmark.cost import measure_cost
 from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
+from dic_plugin.benchmark.plots import _error_limit
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint
 
@@ -130,6 +133,20 @@ def test_stopping_ends_children_and_starts_no_more(tmp_path):
     assert failures == ['interrupted']
     with pytest.raises(Failed, match='interrupted'):
         machine.run(['-c', 'pass'], tmp_path / 'log', None)
+
+
+def test_models_share_the_cores_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(cli, 'num_cores', lambda: 8)
+    assert [cli._machine('none', jobs, 3).jobs for jobs in (None, 1, 5)] == [3, 1, 5]
+    assert cli._machine('none', None, 20).jobs == 8
+
+
+# ---------------------------------------------------------------- plots
+def test_error_axis_reaches_the_best_model():
+    good, bad = np.array([0.01, 0.05, 0.3]), np.array([0.15, 0.15, 0.15])
+    assert _error_limit([bad]) == pytest.approx(0.2)
+    assert _error_limit([bad, good[:2]]) == pytest.approx(0.1)
+    assert _error_limit([good * 10]) == pytest.approx(0.5)
 
 
 # ---------------------------------------------------------------- records

@@ -27,13 +27,16 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
         metavar='LIST',
         help='such as 0,1: one model at a time on each; "none": the CPU. Default: all there are')
     parser.add_argument(
-        '--jobs', type=int, metavar='N', help='models at a time on the CPU, sharing its cores. Default: one per core')
+        '--jobs',
+        type=int,
+        metavar='N',
+        help='models at a time on the CPU, sharing its cores. Default: all, one per core at most')
     parser.add_argument('-o', '--out', default='results/benchmark', metavar='DIR', help='default: %(default)s/<name>')
     args = parser.parse_args(argv)
     handler = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        machine = _machine(args.gpus, args.jobs)
         plan = read_plan(args.opt, args.iterations, args.models)
+        machine = _machine(args.gpus, args.jobs, len(plan.models))
         workspace = Workspace(Path(args.out) / plan.name)
         outcome = run_benchmark(plan, workspace, machine, lambda line: print(line, flush=True))
         path = write_report(outcome, workspace)
@@ -59,7 +62,7 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _machine(gpus: Optional[str], jobs: Optional[int]) -> Machine:
+def _machine(gpus: Optional[str], jobs: Optional[int], num_models: int) -> Machine:
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if gpus is None:
         chosen = list(range(there))
@@ -74,4 +77,4 @@ def _machine(gpus: Optional[str], jobs: Optional[int]) -> Machine:
         chosen = [int(part) for part in parts]
     if jobs is not None and jobs < 1:
         raise OptionError(f'--jobs {jobs}: expected a whole number from 1.')
-    return Machine(chosen, jobs or num_cores())
+    return Machine(chosen, jobs or min(num_cores(), num_models))

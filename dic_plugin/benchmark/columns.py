@@ -46,7 +46,7 @@ def columns(outcome: Outcome) -> List[Column]:
     judges = {each.name: each.title for each in plan.evaluators if each.name in outcome.evaluators}
     for name, title in judges.items():
         measure = f'nrmse_{plan.landmark_error}@{name}'
-        by = f' ({title})' if len(judges) > 1 else ''
+        by = f', {name.replace("_", " ")}' if len(judges) > 1 else ''
         suffix = f'_{name}' if len(judges) > 1 else ''
         found = f'landmarks found on the results by the evaluator "{title}", which is no part of any model'
         quality += [
@@ -60,7 +60,7 @@ def columns(outcome: Outcome) -> List[Column]:
     if any(own in row.run.measured.get('values', {}) for row in outcome.rows):
         quality.append(
             _measured(
-                'nrmse_own', 'NRMSE (own)', '.4f', 'lower', 'error of the landmarks that the model itself finds; '
+                'nrmse_own', 'NRMSE, own', '.4f', 'lower', 'error of the landmarks that the model itself finds; '
                 f'{ERROR_PROTOCOLS[plan.landmark_error].description}', own, own))
     for name, metric in plan.metrics.items():
         quality.append(
@@ -121,8 +121,8 @@ def budget(run: Run, models: Dict[str, Any]) -> str:
     start = models.get(model.starts_from)
     before = ''
     if start is not None:
-        before = f' after {start.iterations} of {start.title}' if start.is_trained_here else f' after {start.title}'
-    return f'{model.iterations}{before}'
+        before = f'{start.iterations} ({start.title}) + ' if start.is_trained_here else f'{start.title} + '
+    return f'{before}{model.iterations}'
 
 
 def difference(run: Run, base: Run, column: Column) -> Optional[Estimate]:

@@ -54,22 +54,20 @@ def _section(heading: str, content: str, kind: str = '') -> str:
 def _table(outcome: Outcome, runs: Sequence[Run], shown: Sequence[Column]) -> str:
     tops = {column.key: best(runs, column) for column in shown}
     colour_of = colours(outcome)
-    head = '<th data-words="1">Model</th>' + ''.join(
-        f'<th title="{html.escape(column.meaning)}">{html.escape(column.title)}</th>'
-        for column in shown) + '<th>Iterations</th>'
+    head = '<th data-words="1">Model</th><th>Iterations</th>' + ''.join(
+        f'<th title="{html.escape(column.meaning)}">{html.escape(column.title)}</th>' for column in shown)
     rows = []
     for run in runs:
         failed = f'<span class="failed">{html.escape(run.failed)}</span>' if run.failed else ''
-        title = html.escape(run.model.title)
+        title, trained = html.escape(run.model.title), html.escape(budget(run, outcome.plan.models))
         cells = [
             f'<td data-value="{title}"><span class="swatch" style="background:{colour_of[run.model.name]}"></span>'
-            f'{title}{failed}</td>'
+            f'{title}{failed}</td>', f'<td class="budget" data-value="{run.model.iterations}">{trained}</td>'
         ]
         for column in shown:
             value = column.value(run)
             is_best = tops[column.key] is not None and mean_of(value) == tops[column.key]
             cells.append(_cell(value, column.form, 'best' if is_best else ''))
-        cells.append(f'<td data-value="{run.model.iterations}">{html.escape(budget(run, outcome.plan.models))}</td>')
         rows.append(f'<tr>{"".join(cells)}</tr>')
     return _wrapped(head, rows, 'sortable')
 

@@ -164,17 +164,28 @@ def _cumulative_error(outcome: Outcome) -> Optional[bytes]:
     figure, axes = _figure(len(shown))
     colour_of = colours(outcome)
     for axis, column in zip(axes, shown):
+        # not every model finds landmarks itself
+        errors_of = [(run, run.measured['values'].get(column.measure)) for run in runs]
+        curves = {
+            run.name: cumulative_curve(np.array([np.nan if value is None else value for value in errors], float))
+            for run, errors in errors_of if errors is not None
+        }
+        limit = _error_limit([errors for errors, _ in curves.values()])
         for run in runs:
-            if column.measure not in run.measured['values']:  # of the model's own landmarks
-                continue
-            values = run.measured['values'][column.measure]
-            errors, fraction = cumulative_curve(np.array([np.nan if v is None else v for v in values], float))
-            axis.step([0, *errors, max(ERROR_LIMIT, *errors, 0)], [0, *fraction, 1],
-                      where='post',
-                      color=colour_of[run.model.name],
-                      label=run.model.title,
-                      linewidth=1.4)
-        axis.set(xlim=(0, ERROR_LIMIT), ylim=(0, 1))
+            if run.name in curves:
+                errors, fraction = curves[run.name]
+                axis.step([0, *errors, max(limit, *errors, 0)], [0, *fraction, 1],
+                          where='post',
+                          color=colour_of[run.model.name],
+                          label=run.model.title,
+                          linewidth=1.4)
+        axis.set(xlim=(0, limit), ylim=(0, 1))
         axis.set_xlabel(column.title, fontsize=9)
     axes[0].set_ylabel('faces with at most this error', fontsize=9)
     return _png(figure, axes)
+
+
+def _error_limit(errors: Sequence[np.ndarray]) -> float:
+    """Where the axis ends: at the usual limit, or further where most faces of all models are beyond it."""
+    limits = [factor * ERROR_LIMIT for factor in (1, 2, 5)]
+    return next((limit for limit in limits if any(np.mean(each <= limit) > 0.8 for each in errors)), limits[-1])

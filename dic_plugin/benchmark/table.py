@@ -63,9 +63,9 @@ def mean_of(value: Value) -> Optional[float]:
 
 
 def best(runs: Sequence[Run], column: Column) -> Optional[float]:
-    """The best figure of measured quality in a column; None for costs, where enlarging without a network wins."""
+    """The best figure of measured quality in a column; None where all are equal, and for costs, where bicubic wins."""
     numbers = [number for number in (mean_of(column.value(run)) for run in runs) if number is not None]
-    if column.better is None or column.key in COSTS or not numbers:
+    if column.better is None or column.key in COSTS or len(set(numbers)) < 2:
         return None
     return max(numbers) if column.better == 'higher' else min(numbers)
 
@@ -88,7 +88,7 @@ def markdown(outcome: Outcome, date: str) -> str:
 
 
 def _markdown_rows(outcome: Outcome, runs: Sequence[Run], shown: Sequence[Column]) -> List[str]:
-    lines = _markdown_head(['Model', *(column.title for column in shown), 'Iterations'])
+    lines = _markdown_head(['Model', 'Iterations', *(column.title for column in shown)])
     tops = {column.key: best(runs, column) for column in shown}
     for run in runs:
         cells = []
@@ -97,7 +97,7 @@ def _markdown_rows(outcome: Outcome, runs: Sequence[Run], shown: Sequence[Column
             text = cell(value, column.form)
             cells.append(f'**{text}**' if tops[column.key] is not None and mean_of(value) == tops[column.key] else text)
         title = run.model.title + (f' (failed: {_one_line(run.failed)})' if run.failed else '')
-        lines.append(_markdown_line([title, *cells, budget(run, outcome.plan.models)]))
+        lines.append(_markdown_line([title, budget(run, outcome.plan.models), *cells]))
     return lines
 
 
