@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional
 
 import cv2
 import numpy as np
@@ -36,6 +36,7 @@ from dic_plugin.prepare.detectors import make_detector  # noqa: E402
 from dic_plugin.prepare.faces import Detector, FoundFace, Photo  # noqa: E402
 from dic_plugin.prepare.image_store import LmdbStore, lmdb_map_size  # noqa: E402
 from dic_plugin.prepare.process import CropSettings, PreparedFace, Task, prepare_photo  # noqa: E402
+from dic_plugin.utils.timing import take_turns  # noqa: E402
 
 CELEBA_PHOTOS = 202599
 TARGET = 8.
@@ -144,18 +145,6 @@ def store(faces: List[PreparedFace], folder: str) -> FaceLandmarkDataset:
     })
 
 
-def alternate(ways: Dict[str, Callable[[], Any]], rounds: int, clock: Callable[[], float]) -> Dict[str, float]:
-    """Seconds that each way takes, the median of ``rounds``; they take turns, after one round that does not count."""
-    seconds = {name: [] for name in ways}
-    for number in range(rounds + 1):
-        for name, way in ways.items():
-            start = clock()
-            way()
-            if number:
-                seconds[name].append(clock() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
-
-
 def measure_loading(plain: PlainFaces, prepared: FaceLandmarkDataset, rounds: int) -> Dict[str, float]:
     """Milliseconds a sample of every way to read it."""
 
@@ -165,7 +154,7 @@ def measure_loading(plain: PlainFaces, prepared: FaceLandmarkDataset, rounds: in
 
     landmarks = torch.stack([prepared[index % len(prepared)]['landmarks'] for index in range(BATCH)])
     cells = (GT // HEATMAP_STRIDE, GT // HEATMAP_STRIDE)
-    seconds = alternate(
+    seconds = take_turns(
         {
             'plain': lambda: read(plain),
             'prepared': lambda: read(prepared),
@@ -191,14 +180,14 @@ def measure_data_loader(plain: PlainFaces, prepared: FaceLandmarkDataset, rounds
     ways, samples = {}, {}
     for name, dataset, repeats in (('plain', plain, 1), ('prepared', prepared, 8)):
         ways[name], samples[name] = iterate(dataset, repeats)
-    seconds = alternate(ways, rounds, time.perf_counter)
+    seconds = take_turns(ways, rounds, time.perf_counter)
     return {name: value * 1e3 / samples[name] for name, value in seconds.items()}
 
 
 def measure_preparation(scenes: List[Scene], rounds: int, detector: Optional[Detector] = None) -> float:
     """Photographs a second, of processor time."""
-    seconds = alternate({'prepare': lambda: [crop_scene(scene, detector) for scene in scenes]}, rounds,
-                        time.process_time)['prepare']
+    seconds = take_turns({'prepare': lambda: [crop_scene(scene, detector) for scene in scenes]}, rounds,
+                         time.process_time)['prepare']
     return len(scenes) / seconds
 
 

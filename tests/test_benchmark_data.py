@@ -50,19 +50,6 @@ def test_plain_reading_gives_the_samples_of_the_prepared_set(benchmark, tmp_path
         assert expected['heatmaps'].shape == (68, 32, 32) and not any(faces[index].padding)
 
 
-def test_ways_take_turns_and_the_median_counts(benchmark):
-    calls, clock = [], {'now': 0.}
-    durations = {'a': iter([100., 1., 9., 2.]), 'b': iter([100., 4., 5., 30.])}
-
-    def way(name):
-        calls.append(name)
-        clock['now'] += next(durations[name])
-
-    ways = {name: lambda name=name: way(name) for name in durations}
-    assert benchmark.alternate(ways, 3, lambda: clock['now']) == {'a': 2., 'b': 5.}
-    assert calls == ['a', 'b'] * 4
-
-
 def test_lines(benchmark):
     lines = benchmark.loading_lines({'plain': 10., 'prepared': 1., 'heatmaps': 1.}, {'plain': 12., 'prepared': 4.})
     assert [line.split()[-3:] for line in lines[1:]] == [['100.0', '1000.0', '10.0'], ['100.0', '500.0', '5.0'],

@@ -1,5 +1,4 @@
 """How fast ONNX Runtime runs an exported network beside PyTorch: one process, in turns, medians."""
-import statistics
 import time
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
@@ -7,6 +6,7 @@ import torch
 
 from dic_plugin.archs import DIC
 from dic_plugin.export.onnx_file import LastStep, open_session, synthetic_lq
+from dic_plugin.utils.timing import take_turns
 
 
 class Speed(NamedTuple):
@@ -55,24 +55,12 @@ def compare_speed(network: DIC,
         for batch in batches:
             lq = synthetic_lq(batch, size, network.upscale)
             values = lq.numpy()
-            ways = [lambda: reference(lq), lambda: session.run(None, {'lq': values})]
-            speeds.append(Speed(batch, *_take_turns(ways, rounds, clock)))
+            ways = dict(pytorch=lambda: reference(lq), onnx=lambda: session.run(None, {'lq': values}))
+            with torch.inference_mode():
+                speeds.append(Speed(batch, **take_turns(ways, rounds, clock)))
         return speeds
     finally:
         torch.set_num_threads(before)
-
-
-def _take_turns(ways: Sequence[Callable[[], object]], rounds: int, clock: Callable[[], float]) -> List[float]:
-    seconds: List[List[float]] = [[] for _ in ways]
-    with torch.inference_mode():
-        for number in range(rounds + 1):
-            order = list(zip(ways, seconds))
-            for way, taken in order if number % 2 else reversed(order):
-                start = clock()
-                way()
-                if number:
-                    taken.append(clock() - start)
-    return [statistics.median(taken) for taken in seconds]
 
 
 def speed_lines(speeds: Sequence[Speed]) -> List[str]:

@@ -1,0 +1,71 @@
+"""Forward passes of DIC against the plain formulation."""
+import math
+from typing import List, NamedTuple, Sequence
+
+import torch
+from torch import Tensor
+
+from dic_plugin.archs import DIC, DICOutput
+from dic_plugin.speed.devices import clock_of, inference_ways
+from dic_plugin.utils.timing import take_turns
+
+
+class Inference(NamedTuple):
+    """One way to run the network on one batch size.
+
+    Attributes:
+        batch: faces.
+        name: of the way.
+        seconds: per forward pass, median.
+        ratio: how many times as fast as the plain one.
+        error: largest absolute difference of the last image from the plain one's; the images' range is about 1.
+        psnr: of the last image, clipped to [0, 1], against the plain one's, in dB.
+    """
+    batch: int
+    name: str
+    seconds: float
+    ratio: float
+    error: float
+    psnr: float
+
+
+def compare_inference(network: DIC, lq: Tensor, batches: Sequence[int], rounds: int) -> List[Inference]:
+    """Time every way to run the network on this device, in turns, and compare their last images.
+
+    The plain way runs every hourglass pass, as the published code does; the others leave out the last, which no image
+    hangs on.
+
+    Args:
+        network: in evaluation mode.
+        lq: faces, at least as many as the largest batch.
+        batches: faces per forward pass.
+        rounds: how often each is timed.
+    """
+    results = []
+    with torch.no_grad():
+        ways = inference_ways(network)
+        plain, *_ = ways
+        for batch in batches:
+            faces = {name: way.place(lq[:batch]) for name, way in ways.items()}
+            images = {name: _last(way.forward(faces[name])).float() for name, way in ways.items()}
+            seconds = take_turns({
+                name: lambda way=way, x=faces[name]: way.forward(x)
+                for name, way in ways.items()
+            }, rounds, clock_of(lq.device))
+            results += [
+                Inference(batch, name, seconds[name],
+                          seconds[plain] / seconds[name], (images[name] - images[plain]).abs().max().item(),
+                          psnr(images[name], images[plain])) for name in ways
+            ]
+    return results
+
+
+def psnr(image: Tensor, reference: Tensor) -> float:
+    """dB between images of range [0, 1], which they are clipped to."""
+    error = (image.clamp(0, 1) - reference.clamp(0, 1)).square().mean().item()
+    return math.inf if error == 0 else -10 * math.log10(error)
+
+
+def _last(output: object) -> Tensor:
+    # a copy: CUDA graphs write every result to the same place
+    return (output.sr[-1] if isinstance(output, DICOutput) else output).clone()
