@@ -3,12 +3,13 @@
 Ma, Jiang, Rao, Lu, Zhou: Deep Face Super-Resolution With Iterative Collaboration Between Attentive Recovery and
 Landmark Estimation, CVPR 2020. Numerically equal to the published code (tests/test_golden.py).
 """
-from typing import List, NamedTuple, Optional, Union
+from typing import Any, List, NamedTuple, Optional, Union
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from dic_plugin.archs.attentive_fusion_arch import AttentiveFusion
 from dic_plugin.archs.feedback_hourglass_arch import RGB_MEAN, SIZE_MULTIPLE, FeedbackHourglass
@@ -55,6 +56,8 @@ class DIC(nn.Module):
         component_groups: another grouping of landmarks into components for the fusion, see
             ``dic_plugin.landmarks.layouts.component_groups``.
         hg_from_scratch: True where the hourglass starts without trained weights, see FeedbackHourglass's from_scratch.
+        use_checkpoint: True computes every step's recovery block and hourglass again in the backward pass instead of
+            keeping their maps: training then needs less memory and more time. Results are the same.
     """
 
     def __init__(self,
@@ -70,7 +73,8 @@ class DIC(nn.Module):
                  detach_attention: bool = False,
                  projection_scale: Optional[int] = None,
                  component_groups: Optional[Grouping] = None,
-                 hg_from_scratch: bool = False) -> None:
+                 hg_from_scratch: bool = False,
+                 use_checkpoint: bool = False) -> None:
         super().__init__()
         for name, value in dict(num_in_ch=num_in_ch, num_out_ch=num_out_ch).items():
             if value != 3:
@@ -87,6 +91,7 @@ class DIC(nn.Module):
             raise ValueError(f'projection_scale={projection_scale}: expected at least 1.')
         self.num_steps = num_steps
         self.upscale = upscale
+        self.use_checkpoint = use_checkpoint
         shuffle = upscale // HEATMAP_STRIDE
 
         self.register_buffer('mean', torch.tensor(RGB_MEAN), persistent=False)
@@ -103,6 +108,11 @@ class DIC(nn.Module):
         init_kaiming(self)
         self.hourglass = FeedbackHourglass(num_out_ch, hg_num_feat, num_keypoints,
                                            hg_from_scratch)  # initialises itself
+
+    def _run(self, module: nn.Module, *inputs: Optional[Tensor]) -> Any:
+        if self.use_checkpoint and torch.is_grad_enabled():
+            return checkpoint(module, *inputs, use_reentrant=False, preserve_rng_state=False)  # nothing is random
+        return module(*inputs)
 
     def forward(self, x: Tensor, return_steps: bool = False) -> Union[Tensor, DICOutput]:
         """Super-resolve.
@@ -136,12 +146,12 @@ class DIC(nn.Module):
         attention: Optional[Tensor] = None
         for step in range(self.num_steps):
             if step == 0:
-                hidden = self.first_block(feat, memory=memory)
+                hidden = self._run(self.first_block, feat, None, None, memory)
             else:
-                hidden = self.block(feat, hidden, heatmaps[-1] if guided else None, memory)
+                hidden = self._run(self.block, feat, hidden, heatmaps[-1] if guided else None, memory)
             sr = conv_act([self.out(hidden)], self.conv_out, residual=base)
             images.append(sr + mean)
             if return_steps or (guided and step < self.num_steps - 1):
-                heatmap, attention = self.hourglass(sr, attention)
+                heatmap, attention = self._run(self.hourglass, sr, attention)
                 heatmaps.append(heatmap)
         return DICOutput(images, heatmaps) if return_steps else images[-1]

@@ -11,6 +11,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.models.face_model import FaceModel
+from dic_plugin.models.speed_options import float32, lay_out
 from dic_plugin.utils.checkpoint import CheckpointError
 from dic_plugin.utils.drawing import Tile, draw_strip
 
@@ -55,7 +56,7 @@ class DICModel(FaceModel):
             self.load_network(self.get_bare_model(self.net_g).hourglass, hourglass_path, param_key=param_key)
         super().init_training_settings()
         if self.ema_decay > 0:
-            self._lay_out(self.net_g_ema)
+            lay_out(self.net_g_ema, self.opt, self.device, is_compiled=False)
             if hourglass_path:
                 hourglass = self.get_bare_model(self.net_g).hourglass
                 self.net_g_ema.hourglass.load_state_dict(hourglass.state_dict())
@@ -75,7 +76,8 @@ class DICModel(FaceModel):
 
     def _generator_loss(self, loss_dict: Dict[str, torch.Tensor]) -> torch.Tensor:
         """Fill ``output`` (the last SR image) and sum up the losses on it and on every step; they go to the log."""
-        steps = self.net_g(self.lq, return_steps=True)
+        with self.amp.autocast():
+            steps = float32(self.net_g(self.lq, return_steps=True))
         self.output = steps.sr[-1]
 
         l_total = 0
@@ -86,25 +88,29 @@ class DICModel(FaceModel):
             losses = [self.cri_heatmap(heatmap, target) for heatmap in steps.heatmap]
             l_total = l_total + self._sum_over_steps('l_heatmap', losses, loss_dict)
         if self.cri_perceptual:
-            for name, loss in zip(('l_percep', 'l_style'), self.cri_perceptual(self.output, self.gt)):
+            with self.amp.autocast():
+                losses = self.cri_perceptual(self.output, self.gt)
+            for name, loss in zip(('l_percep', 'l_style'), losses):
                 if loss is not None:
+                    loss = loss.float()
                     l_total = l_total + loss
                     loss_dict[name] = loss
         return l_total
 
     def _step_generator(self, l_total: torch.Tensor, current_iter: int) -> None:
-        l_total.backward()
+        self.amp.backward(l_total, self.optimizer_g)
         if current_iter <= self.release_hourglass_iter:
-            # Not by requires_grad, which DDP reads only once: without a gradient the optimiser leaves them alone.
+            # Not by requires_grad, which DDP reads only once: without a gradient the optimiser leaves them alone, and
+            # a gradient scaler does not ask whether they are finite.
             for param in self.hourglass_params:
                 param.grad = None
-        self.optimizer_g.step()
+        self.amp.optimize(self.optimizer_g)
 
     # ------------------------------------------------------------- validation
     def test(self) -> None:
         """Fill ``output`` (the last SR image) and ``steps`` (every step's images and heatmaps)."""
-        with torch.no_grad():
-            self.steps = self._net_to_test()(self.lq, return_steps=True)
+        with torch.no_grad(), self.amp.autocast():
+            self.steps = float32(self._net_to_test()(self.lq, return_steps=True))
         self.output = self.steps.sr[-1]
         self.net_g.train(self.is_train)
 

@@ -10,6 +10,7 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.models.dic_model import DICModel
+from dic_plugin.models.speed_options import float32
 from dic_plugin.utils.option_check import OptionError
 
 
@@ -74,8 +75,8 @@ class DICGANModel(DICModel):
         if current_iter > self.net_d_init_iters and current_iter % self.net_d_iters == 0:
             self._optimize_generator(current_iter, loss_dict)
         else:
-            with torch.no_grad():
-                self.output = self.net_g(self.lq)
+            with torch.no_grad(), self.amp.autocast():
+                self.output = float32(self.net_g(self.lq))
         self._optimize_discriminator(loss_dict)
         self._end_iteration(loss_dict)
 
@@ -83,7 +84,7 @@ class DICGANModel(DICModel):
         self.net_d.requires_grad_(False)  # it only passes the gradient on
         self.optimizer_g.zero_grad()
         l_total = self._generator_loss(loss_dict)
-        l_g_gan = self.cri_gan(self.net_d(self.output), True, is_disc=False)
+        l_g_gan = self.cri_gan(self._judge(self.output), True, is_disc=False)
         loss_dict['l_g_gan'] = l_g_gan
         self._step_generator(l_total + l_g_gan, current_iter)
         self.net_d.requires_grad_(True)
@@ -92,12 +93,16 @@ class DICGANModel(DICModel):
         """Real and fake one after the other: distributed training averages gradients after each backward pass."""
         self.optimizer_d.zero_grad()
         for kind, images in (('real', self.gt), ('fake', self.output.detach())):
-            pred = self.net_d(images)
+            pred = self._judge(images)
             l_d = self.cri_gan(pred, kind == 'real', is_disc=True)
-            l_d.backward()
+            self.amp.backward(l_d, self.optimizer_d)
             loss_dict[f'l_d_{kind}'] = l_d
             loss_dict[f'out_d_{kind}'] = pred.detach().mean()
-        self.optimizer_d.step()
+        self.amp.optimize(self.optimizer_d)
+
+    def _judge(self, images: torch.Tensor) -> torch.Tensor:
+        with self.amp.autocast():
+            return float32(self.net_d(images))
 
     def save(self, epoch: int, current_iter: int) -> None:
         """Both networks, then the training state, so that whoever finds a state finds its networks."""

@@ -2,7 +2,7 @@
 import inspect
 from copy import deepcopy
 from os import path as osp
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 import torch
 from basicsr.metrics import calculate_metric
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, to_batch
 from dic_plugin.evaluation.output import whole_file
+from dic_plugin.models.speed_options import SPEED_KEYS, MixedPrecision, check_speed_options, lay_out, uses_channels_last
 from dic_plugin.utils.checkpoint import load_into, load_params
 from dic_plugin.utils.option_check import OptionError, check_options
 from dic_plugin.utils.training_record import RECORD, training_record
@@ -33,8 +34,21 @@ class FaceModel(SRModel):
         val: evaluator: weights of a separate network that finds landmarks on the pictures, see
             ``dic_plugin.evaluation.landmark_errors``. Landmark metrics with ``found_by: evaluator`` are of what it
             finds, the others of what the trained network itself finds, which cannot judge itself.
+        amp (at the top, as those below): bf16 or fp16 runs networks and perceptual loss under autocast, in training,
+            validation and testing. Weights, optimizers, EMA, the other losses and what networks give stay float32, as
+            does the evaluator. fp16 is for GPUs and scales gradients (GradScaler; saved and resumed with the training
+            state). bf16 needs a GPU from Ampere on, or a CPU, which is fast in it only with AMX or AVX-512 BF16; there
+            it takes the place of ``dic_plugin.ops``' native operation. Default: ~, float32. A run may be resumed with
+            another amp, which is logged.
+        channels_last: true keeps weights, and on GPUs images, with channels innermost in memory; on a CPU weights are
+            kept in the order that the native operation reads. Checkpoints are the same. Default: true on a CPU, false
+            on GPUs.
+        compile: true compiles the networks that are trained by torch.compile, in place, which takes minutes at the
+            start. Validation during training and the EMA network are not compiled: their batches differ in size. In
+            testing network_g is compiled, anew for the first batch of another size and then for all sizes. On a CPU it
+            takes the place of the native operation. Default: false.
     """
-    option_keys = {'val': ('batch_size', 'evaluator')}
+    option_keys = {'top': SPEED_KEYS, 'val': ('batch_size', 'evaluator')}
     row_kind = 'step'  # what the rows of the logged table are
     fixed_rows: Tuple[str, ...] = ()  # rows that training does not change: not for TensorBoard
 
@@ -42,9 +56,11 @@ class FaceModel(SRModel):
         check_options(opt, opt['is_train'])  # our launchers did so already; an unmodified BasicSR did not
         self.check_own_options(opt)
         _check_found_by(opt)
+        check_speed_options(opt)
         # A saturated softmax of the fusion passes gradients of about 1e-40 on: as denormals they made single iterations
         # on a CPU 10 times longer. Before the first parallel operation, whose threads inherit the setting.
         torch.set_flush_denormal(True)
+        self.amp = MixedPrecision(opt.get('amp'), 'cuda' if opt['num_gpu'] != 0 else 'cpu')
         super().__init__(deepcopy(opt))
         path = (opt.get('val') or {}).get('evaluator')
         self.evaluator = LandmarkEvaluator(path, self.device) if path else None
@@ -58,11 +74,11 @@ class FaceModel(SRModel):
 
     # ---------------------------------------------------------------- weights
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
-        return super().model_to_device(self._lay_out(net))
-
-    def _lay_out(self, net: torch.nn.Module) -> torch.nn.Module:
-        # On a CPU a training step of options/train_DIC.yml took 0.7 of the time in this layout; GPUs were not measured.
-        return net.to(memory_format=torch.channels_last) if self.device.type == 'cpu' else net
+        is_compiled = bool(self.opt.get('compile'))
+        lay_out(net, self.opt, self.device, is_compiled)
+        if is_compiled:
+            net.compile()
+        return super().model_to_device(net)
 
     def load_network(self,
                      net: torch.nn.Module,
@@ -108,8 +124,21 @@ class FaceModel(SRModel):
             get_root_logger().warning(f'{path}: not saved: {error}')
 
     # --------------------------------------------------------------- training
+    def setup_schedulers(self) -> None:
+        super().setup_schedulers()
+        self.amp.add_scalers(self.optimizers)
+        if self.amp.name:
+            self.schedulers.append(self.amp)
+
+    def resume_training(self, resume_state: Mapping[str, Any]) -> None:
+        super().resume_training(self.amp.adapt(resume_state))
+
     def feed_data(self, data: Mapping[str, Any]) -> None:
         super().feed_data(data)
+        if self.device.type != 'cpu' and uses_channels_last(self.opt, self.device):
+            self.lq = self.lq.contiguous(memory_format=torch.channels_last)
+            if 'gt' in data:
+                self.gt = self.gt.contiguous(memory_format=torch.channels_last)
         self.landmarks = data['landmarks'].to(self.device) if 'landmarks' in data else None
 
     @staticmethod
@@ -137,13 +166,15 @@ class FaceModel(SRModel):
             self.model_ema(decay=self.ema_decay)
 
     # ------------------------------------------------------------- validation
-    def _net_to_test(self) -> torch.nn.Module:
+    def _net_to_test(self) -> Callable:
         """The EMA network if there is one, in evaluation mode.
 
         Bare: validation runs on the first process only, where DistributedDataParallel would wait for the others.
         """
         net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
-        return net.eval()
+        net.eval()
+        # Validation during training would compile anew for its mode and for the last batch; `forward` is not compiled.
+        return net.forward if self.is_train and self.opt.get('compile') else net
 
     def _faces(self, batch: Mapping[str, Any]) -> Iterator[Dict[str, Any]]:
         """One dict per face of the batch just tested.

@@ -1,7 +1,7 @@
 """Trains and tests the networks that find landmarks, by BasicSR's own loops."""
 from collections import OrderedDict
 from os import path as osp
-from typing import Any, Dict, Iterator, List, Mapping
+from typing import Any, Callable, Dict, Iterator, List, Mapping
 
 import torch
 from basicsr.archs import build_network
@@ -13,6 +13,7 @@ from dic_plugin.archs.feedback_hourglass_arch import RGB_MEAN
 from dic_plugin.data.hourglass_views import VIEWS, draw_views, make_view
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.models.face_model import FaceModel
+from dic_plugin.models.speed_options import float32, lay_out
 from dic_plugin.utils.drawing import Tile, draw_strip
 from dic_plugin.utils.option_check import OptionError, unknown
 
@@ -77,7 +78,8 @@ class LandmarkModel(FaceModel):
         self.ema_decay = train_opt.get('ema_decay', 0)
         if self.ema_decay > 0:
             get_root_logger().info(f'Use Exponential Moving Average with decay: {self.ema_decay}')
-            self.net_g_ema = self._lay_out(build_network(self.opt['network_g']).to(self.device)).eval()
+            self.net_g_ema = build_network(self.opt['network_g']).to(self.device).eval()
+            lay_out(self.net_g_ema, self.opt, self.device, is_compiled=False)
             path = self.opt['path']
             if path.get('pretrain_network_g'):
                 self.load_network(self.net_g_ema, path['pretrain_network_g'], path.get('strict_load_g', True),
@@ -106,7 +108,7 @@ class LandmarkModel(FaceModel):
                 'expected FaceLandmarkDataset or SyntheticFaceDataset.')
         super().feed_data(data)
 
-    def _heatmaps(self, net: torch.nn.Module, views: List[torch.Tensor]) -> List[torch.Tensor]:
+    def _heatmaps(self, net: Callable, views: List[torch.Tensor]) -> List[torch.Tensor]:
         """Heatmaps ``B,K,h,w`` of every pass over the views, of which StackedHourglass is given one."""
         if not self.feeds_back:
             return net(views[0], return_stacks=True)
@@ -119,13 +121,14 @@ class LandmarkModel(FaceModel):
     def optimize_parameters(self, current_iter: int) -> None:
         self.optimizer_g.zero_grad()
         views = draw_views(self.lq, self.gt, self.opt['train'].get('input_views') or ['sharp'], self.num_steps)
-        heatmaps = self._heatmaps(self.net_g, views)
+        with self.amp.autocast():
+            heatmaps = float32(self._heatmaps(self.net_g, views))
         target = self._target_heatmaps(heatmaps[0])
 
         loss_dict = OrderedDict()
         losses = [self.cri_heatmap(heatmap, target) for heatmap in heatmaps]
-        self._sum_over_steps('l_heatmap', losses, loss_dict).backward()
-        self.optimizer_g.step()
+        self.amp.backward(self._sum_over_steps('l_heatmap', losses, loss_dict), self.optimizer_g)
+        self.amp.optimize(self.optimizer_g)
         self._end_iteration(loss_dict)
 
     # ------------------------------------------------------------- validation
@@ -137,9 +140,9 @@ class LandmarkModel(FaceModel):
             kind: make_view(kind, self.lq, self.gt, medium)
             for kind in self.opt['val'].get('input_views') or ['sharp']
         }
-        with torch.no_grad():
+        with torch.no_grad(), self.amp.autocast():
             self.heatmaps = {
-                kind: self._heatmaps(net, [view] * self.num_steps)[-1]
+                kind: float32(self._heatmaps(net, [view] * self.num_steps)[-1])
                 for kind, view in self.views.items()
             }
         self.net_g.train(self.is_train)
