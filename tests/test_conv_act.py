@@ -132,7 +132,17 @@ def test_the_result_fills_the_memory_that_is_given():
 
 def small_network():
     torch.manual_seed(0)
-    return DIC(num_feat=12, num_groups=3, num_steps=3, hg_num_feat=16, num_fusion_block=1, projection_scale=4)
+    network = DIC(
+        num_feat=12,
+        num_groups=3,
+        num_steps=3,
+        hg_num_feat=16,
+        num_fusion_block=1,
+        projection_scale=4,
+        hg_from_scratch=True)
+    for parameter in network.hourglass.parameters():  # some are zero, which would hide errors
+        nn.init.normal_(parameter, std=0.05)
+    return network
 
 
 @needs_native
@@ -163,6 +173,15 @@ def test_weights_laid_out_change_nothing_but_strides():
         assert torch.equal(network(x), laid_out(x))
     laid_out.load_state_dict(network.state_dict())
     assert laid_out.first_block.groups.up[0][0].weight.stride() == weight.stride()
+
+
+@pytest.mark.parametrize('layer', [nn.Conv2d(4, 6, 3, 1, 1), nn.ConvTranspose2d(4, 6, 3, 2)])
+def test_weights_laid_out_can_be_trained_in_the_plain_way(layer):
+    x, gradients = rand(1, 4, 5, 5), []
+    for lay_out in (lambda same: same, lay_out_weights):
+        with native(False):
+            gradients.append(torch.autograd.grad(conv_act([x], lay_out(layer), 0.2).square().sum(), layer.parameters()))
+    assert all(torch.allclose(a, b, rtol=1e-4) for a, b in zip(*gradients))
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])

@@ -94,12 +94,22 @@ def reuses_memory(x: Tensor) -> bool:
 
 
 def _plain(maps: Sequence[Tensor], layer: nn.Module, slope: Slope, residual: Optional[Tensor]) -> Tensor:
-    y = layer(maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1))
+    y = _call(layer, maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1))
     if isinstance(slope, Tensor):
         y = F.prelu(y, slope)
     elif slope is not None:
         y = F.leaky_relu(y, slope) if slope else F.relu(y)
     return y if residual is None else y + residual
+
+
+def _call(layer: nn.Module, x: Tensor) -> Tensor:
+    """layer(x), also where torch's own backward pass refuses the strides of lay_out_weights (small maps on a CPU)."""
+    weight = layer.weight
+    is_usual = weight.is_contiguous() or weight.is_contiguous(memory_format=torch.channels_last)
+    if is_usual or not (torch.is_grad_enabled() and weight.requires_grad and _is_ordinary(layer)):
+        return layer(x)
+    convolve = F.conv_transpose2d if isinstance(layer, nn.ConvTranspose2d) else F.conv2d
+    return convolve(x, weight.contiguous(), layer.bias, layer.stride, layer.padding, groups=layer.groups)
 
 
 def _can_be_native(maps: Sequence[Tensor], layer: nn.Module, residual: Optional[Tensor]) -> bool:
@@ -220,6 +230,7 @@ def _grad_weight(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[
         grad_weight = torch.cat(parts, 1)[:, :, None, None]
         return grad_weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else grad_weight
     x = maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1)
+    weight = torch.empty(weight.shape)  # only its shape counts, but torch refuses the strides of lay_out_weights
     return torch.ops.aten.convolution_backward(grad, x, weight, None, layer.stride, layer.padding, layer.dilation,
                                                isinstance(layer, nn.ConvTranspose2d), layer.output_padding,
                                                layer.groups, [False, True, False])[1]

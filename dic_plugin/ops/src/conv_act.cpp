@@ -60,6 +60,15 @@ struct Tap {
 struct Phase {
   int first_y, first_x, height, width;
   std::vector<Tap> taps;
+  int top = 0, bottom = 0, left = 0, right = 0;  // how far the taps reach
+
+  void add(const Tap& tap) {
+    taps.push_back(tap);
+    top = std::min(top, tap.dy);
+    bottom = std::max(bottom, tap.dy);
+    left = std::min(left, tap.dx);
+    right = std::max(right, tap.dx);
+  }
 };
 
 struct Plan {
@@ -84,7 +93,7 @@ Plan make_plan(const ConvProblem& p) {
         for (int x = x0; x < p.kernel_width; x += plan.out_step) {
           const int dy = p.transposed ? (first_y + padding - y) / step : y - padding;
           const int dx = p.transposed ? (first_x + padding - x) / step : x - padding;
-          phase.taps.push_back({dy, dx, y * p.weight_y + x * p.weight_x});
+          phase.add({dy, dx, y * p.weight_y + x * p.weight_x});
         }
       if (phase.height > 0 && phase.width > 0) plan.phases.push_back(phase);
     }

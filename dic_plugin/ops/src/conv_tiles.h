@@ -6,30 +6,12 @@ namespace ISA {
 typedef float vec __attribute__((vector_size(LANES * 4)));
 typedef float unaligned_vec __attribute__((vector_size(LANES * 4), aligned(4)));
 
-// Bias, activation and residual of an accumulated tile. Kept apart from the accumulation: together with it the compiler
-// keeps the sums in memory.
+// R pixels by V vectors of channels: to[r] = act(sum over segments s of inputs[s][r] x weights[s] + bias) + residual[r].
+// `inputs` has R pointers a segment, and R more for the segment that comes after the last, which is prefetched.
 template <int V, int R>
-TARGET __attribute__((noinline)) void finish(const float* sums, const float* bias, float slope,
-                                             const float* const* residual, float* const* out, int num_rows) {
-  const vec zero = {}, slopes = BROADCAST(slope);
-  for (int r = 0; r < num_rows; r++)
-#pragma GCC unroll 4
-    for (int v = 0; v < V; v++) {
-      const int at = v * LANES;
-      const vec sum = *reinterpret_cast<const unaligned_vec*>(sums + r * V * LANES + at) +
-                      *reinterpret_cast<const unaligned_vec*>(bias + at);
-      vec y = sum > zero ? sum : sum * slopes;
-      if (residual) y += *reinterpret_cast<const unaligned_vec*>(residual[r] + at);
-      *reinterpret_cast<unaligned_vec*>(out[r] + at) = y;
-    }
-}
-
-// R pixels by V vectors of channels: sums[r] = sum over segments s of input[s][r][0..length) x weight[s]. `inputs` has R
-// pointers a segment, and R more for the segment that comes after the last, which is prefetched.
-template <int V, int R>
-TARGET __attribute__((noinline)) void accumulate(const float* const* inputs, const float* const* weights,
-                                                 const int* lengths, int num_segments, int64_t weight_stride,
-                                                 float* sums) {
+TARGET __attribute__((noinline)) void tile(const float* const* inputs, const float* const* weights, const int* lengths,
+                                           int num_segments, int64_t weight_stride, const float* bias, float slope,
+                                           const float* const* residual, float* const* to) {
   vec c[R][V];
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++)
@@ -74,10 +56,17 @@ TARGET __attribute__((noinline)) void accumulate(const float* const* inputs, con
         }
       }
   }
+  const vec zero = {}, slopes = BROADCAST(slope);
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++)
 #pragma GCC unroll 4
-    for (int v = 0; v < V; v++) *reinterpret_cast<unaligned_vec*>(sums + (r * V + v) * LANES) = c[r][v];
+    for (int v = 0; v < V; v++) {
+      const int at = v * LANES;
+      const vec sum = c[r][v] + *reinterpret_cast<const unaligned_vec*>(bias + at);
+      vec y = sum > zero ? sum : sum * slopes;
+      if (residual) y += *reinterpret_cast<const unaligned_vec*>(residual[r] + at);
+      *reinterpret_cast<unaligned_vec*>(to[r] + at) = y;
+    }
 }
 
 // What one thread needs to walk over the blocks of R pixels of one phase, group and panel of V vectors of channels.
@@ -146,8 +135,7 @@ class Panel {
       std::copy(next.inputs, next.inputs + R, now.inputs + cells);
       for (int r = 0; r < next.num_rows; r++)
         for (int n = 0; n < WIDTH; n += 16) __builtin_prefetch(out(next.pixels[r]) + n, 1);
-      accumulate<V, R>(now.inputs, weights_.data(), lengths_.data(), static_cast<int>(weights_.size()), weight_stride_, sums_);
-      write(now);
+      compute(now);
     }
   }
 
@@ -160,27 +148,39 @@ class Panel {
 
   float* out(int64_t pixel) const { return p_.out + pixel * p_.out_stride + channel_; }
 
-  // Fill in the next R pixels' table.
+  // Fill in the table of the next R pixels, most often neighbours in one row.
   void place(Block& block) {
-    const int height = p_.height, width = p_.width;
+    const int height = p_.height, width = p_.width, step = plan_.in_step;
     int ys[R], xs[R];
     int64_t origins[R];
-    block.num_rows = 0;
-    for (int r = 0; r < R; r++) {
-      if (image_ == p_.batch) {  // nothing is left: read zeros
-        ys[r] = xs[r] = -(1 << 28);
-        origins[r] = 0;
-        continue;
+    bool inside = false;
+    if (x_ + R <= phase_->width && image_ < p_.batch) {
+      const int y = y_ * step, x = x_ * step;
+      const int64_t origin = (image_ * height + y) * width + x, pixel = out_pixel();
+      for (int r = 0; r < R; r++) {
+        ys[r] = y;
+        xs[r] = x + r * step;
+        origins[r] = origin + r * step;
+        block.pixels[r] = pixel + r * plan_.out_step;
       }
-      block.num_rows = r + 1;
-      ys[r] = y_ * plan_.in_step;
-      xs[r] = x_ * plan_.in_step;
-      origins[r] = (image_ * p_.height + ys[r]) * p_.width + xs[r];
-      block.pixels[r] = (image_ * p_.out_height + phase_->first_y + y_ * plan_.out_step) * p_.out_width +
-                        phase_->first_x + x_ * plan_.out_step;
-      if (++x_ == phase_->width) {
-        x_ = 0;
-        if (++y_ == phase_->height) y_ = 0, image_++;
+      block.num_rows = R;
+      inside = y + phase_->top >= 0 && y + phase_->bottom < height && x + phase_->left >= 0 &&
+               xs[R - 1] + phase_->right < width;
+      advance(R);
+    } else {
+      block.num_rows = 0;
+      for (int r = 0; r < R; r++) {
+        if (image_ == p_.batch) {  // nothing is left: read zeros
+          ys[r] = xs[r] = -(1 << 28);
+          origins[r] = 0;
+          continue;
+        }
+        block.num_rows = r + 1;
+        ys[r] = y_ * step;
+        xs[r] = x_ * step;
+        origins[r] = (image_ * height + ys[r]) * width + xs[r];
+        block.pixels[r] = out_pixel();
+        advance(1);
       }
     }
     const float** to = block.inputs;
@@ -189,31 +189,48 @@ class Panel {
       const float* data = map.data + group_ * (map.channels / p_.groups);
       for (const Tap& tap : phase_->taps) {
         const float* shifted = data + (tap.dy * p_.width + tap.dx) * map.stride;
-        for (int r = 0; r < R; r++) {
-          const bool inside = static_cast<unsigned>(ys[r] + tap.dy) < static_cast<unsigned>(height) &&
-                              static_cast<unsigned>(xs[r] + tap.dx) < static_cast<unsigned>(width);
-          *to++ = inside ? shifted + origins[r] * map.stride : zeros_.data();
+        if (inside) {
+          for (int r = 0; r < R; r++) to[r] = shifted + origins[r] * map.stride;
+        } else {
+          for (int r = 0; r < R; r++) {
+            const bool is_inside = static_cast<unsigned>(ys[r] + tap.dy) < static_cast<unsigned>(height) &&
+                                   static_cast<unsigned>(xs[r] + tap.dx) < static_cast<unsigned>(width);
+            to[r] = is_inside ? shifted + origins[r] * map.stride : zeros_.data();
+          }
         }
+        to += R;
       }
     }
   }
 
-  void write(const Block& block) {
+  int64_t out_pixel() const {
+    return (image_ * p_.out_height + phase_->first_y + y_ * plan_.out_step) * p_.out_width + phase_->first_x +
+           x_ * plan_.out_step;
+  }
+
+  void advance(int pixels) {
+    x_ += pixels;
+    if (x_ < phase_->width) return;
+    x_ = 0;
+    if (++y_ == phase_->height) y_ = 0, image_++;
+  }
+
+  void compute(const Block& block) {
+    const bool is_whole = width_ == WIDTH && block.num_rows == R;
+    const int num_segments = static_cast<int>(weights_.size());
     float* to[R];
     const float* residual[R];
-    for (int r = 0; r < block.num_rows; r++) {
-      to[r] = out(block.pixels[r]);
-      if (p_.residual) residual[r] = p_.residual + block.pixels[r] * p_.residual_stride + channel_;
+    for (int r = 0; r < R; r++) {
+      to[r] = is_whole ? out(block.pixels[r]) : part_ + r * WIDTH;
+      if (is_whole && p_.residual) residual[r] = p_.residual + block.pixels[r] * p_.residual_stride + channel_;
     }
-    if (width_ == WIDTH) {
-      finish<V, R>(sums_, bias_.data(), p_.slope, p_.residual ? residual : nullptr, to, block.num_rows);
-      return;
-    }
+    tile<V, R>(block.inputs, weights_.data(), lengths_.data(), num_segments, weight_stride_, bias_.data(), p_.slope,
+               is_whole && p_.residual ? residual : nullptr, to);
+    if (is_whole) return;
     for (int r = 0; r < block.num_rows; r++)
       for (int64_t n = 0; n < width_; n++) {
-        const float sum = sums_[r * WIDTH + n] + bias_[n];
-        const float y = sum > 0 ? sum : sum * p_.slope;
-        to[r][n] = p_.residual ? y + residual[r][n] : y;
+        const float add = p_.residual ? p_.residual[block.pixels[r] * p_.residual_stride + channel_ + n] : 0.f;
+        out(block.pixels[r])[n] = to[r][n] + add;
       }
   }
 
@@ -226,7 +243,7 @@ class Panel {
   std::vector<float> bias_, zeros_, packed_;
   std::vector<const float*> weights_, inputs_;
   std::vector<int> lengths_;
-  alignas(64) float sums_[R * V * LANES];
+  alignas(64) float part_[R * V * LANES];  // of a tile that the output has only a part of
 };
 
 // Every thread takes an equal run of all blocks of all phases, groups and panels.
