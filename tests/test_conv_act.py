@@ -59,6 +59,9 @@ def problems(draw):
 def run(maps, layer, slope, residual, is_native):
     """Result and gradients of everything."""
     maps = [x.clone().requires_grad_() for x in maps]
+    if not is_native:  # torch's own backward pass for small maps refuses weights that are not contiguous
+        layer = copy.deepcopy(layer)
+        layer.weight.data = layer.weight.data.contiguous()
     residual = None if residual is None else residual.clone().requires_grad_()
     leaves = [*maps, *layer.parameters()] + [x for x in (residual, slope) if isinstance(x, torch.Tensor)]
     with native(is_native):
