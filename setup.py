@@ -39,6 +39,7 @@ native = Extension(
     optional=True)
 
 faces = ['dlib-bin', 'face_recognition_models']
+onnx = ['onnx', 'onnxruntime', 'onnxscript']
 
 setup(
     name='dic_plugin',
@@ -55,7 +56,9 @@ setup(
     ],
     packages=find_packages(include=['dic_plugin', 'dic_plugin.*']),
     package_data={'dic_plugin': ['**/*.json', '**/*.npz', '**/*.tsv', '**/*.txt', '**/*.yml']},
-    data_files=[('share/dic_plugin/options', sorted(osp.relpath(f, HERE) for f in glob.glob(f'{HERE}/options/*.yml')))],
+    data_files=[(osp.join('share/dic_plugin',
+                          folder), sorted(osp.relpath(f, HERE) for f in glob.glob(f'{HERE}/{folder}/*.yml')))
+                for folder in ('options', 'options/benchmark')],
     ext_modules=[native],
     entry_points={
         'console_scripts': [
@@ -84,15 +87,17 @@ setup(
         'faces':
         faces,  # finds faces in photographs
         'metrics': ['lpips'],
+        'onnx':
+        onnx,
         'tests': [
             *faces,
+            *onnx,
             'flake8',
+            'gradio>=6; python_version >= "3.10"',
             'hypothesis',
             'isort',
-            'onnx',
-            'onnxruntime',
-            'onnxscript',
             'pytest',
+            'selenium; python_version >= "3.10"',
             'setuptools<81',  # face_recognition_models imports pkg_resources
             'wheel',
             'yapf==0.43.0',  # the version that formats this tree

@@ -60,7 +60,7 @@ def test_wheel_holds_every_module_and_data_file(wheel):
     assert {f for f in wanted if '__pycache__' not in f and Path(f).suffix not in ('.so', '.cpp', '.h')} <= held
     built = [f for f in held if f.startswith('dic_plugin/ops/_conv_act') and f.endswith('.so')]
     assert len(built) == 1 or not shutil.which('c++')  # without a compiler it is left out
-    options = {f.name for f in (ROOT / 'options').glob('*.yml')}
+    options = {f.name for f in (ROOT / 'options').rglob('*.yml')}
     assert options == {Path(f).name for f in held if f.endswith('.yml') and '/share/dic_plugin/options/' in f}
 
 

@@ -8,6 +8,7 @@ import torch
 
 from dic_plugin.inference.weights import build_network, read_weights
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
+from dic_plugin.ops import lay_out_weights
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
@@ -94,6 +95,8 @@ class FaceRestorer:
             raise ValueError(f'steps={steps}: {self.path} has {most}; expected 1 to {most}.')
         self.network.num_steps = self.num_steps
         self.network.to(self.device)
+        if self.device.type == 'cpu' and self.dtype == torch.float32:
+            lay_out_weights(self.network)  # a tenth faster
         self.input_size = read.input_size
         self.upscale = read.options['upscale']
         self.num_keypoints = read.options['num_keypoints']
