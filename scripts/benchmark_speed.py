@@ -57,7 +57,8 @@ def memory(args: argparse.Namespace, network: DIC) -> Iterator[str]:
     for train in (False, True):
         ways = [('plain', dict(plain=True)), ('ours', {})]
         if train:
-            ways.append(('ours, use_checkpoint', dict(use_checkpoint=True)))
+            ways.append(('ours, MALLOC_MMAP_THRESHOLD_=131072', dict(frees=True)))
+            ways.append(('the same, use_checkpoint', dict(frees=True, use_checkpoint=True)))
         for name, options in ways:
             one, two = (peak_memory(batch, train=train, **{**args.options, **options}) for batch in (1, 2))
             rows.append(('training' if train else 'inference', name, f'{one:.0f}', f'{two - one:.0f}'))

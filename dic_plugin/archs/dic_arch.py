@@ -58,7 +58,8 @@ class DIC(nn.Module):
         hg_from_scratch: True where the hourglass starts without trained weights, see FeedbackHourglass's from_scratch.
         use_checkpoint: True computes every step's recovery block and hourglass again in the backward pass instead of
             keeping their maps: training then needs less memory and more time, at the paper's settings 0.28 instead of
-            0.79 GB for every further face (float32, on a CPU). Results are the same.
+            0.79 GB for every further face (float32, on a CPU whose allocator hands freed memory back, see
+            docs/performance.md). Results are the same.
     """
 
     def __init__(self,

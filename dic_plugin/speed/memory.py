@@ -1,5 +1,6 @@
 """Peak memory of one forward pass or training step, each in a process of its own."""
 import json
+import os
 import os.path as osp
 import subprocess
 import sys
@@ -16,7 +17,12 @@ from dic_plugin.speed.training import make_targets, training_step
 MEGABYTE = 2**20
 
 
-def peak_memory(batch: int, size: int = 16, plain: bool = False, train: bool = False, **options: Any) -> float:
+def peak_memory(batch: int,
+                size: int = 16,
+                plain: bool = False,
+                train: bool = False,
+                frees: bool = False,
+                **options: Any) -> float:
     """Megabytes beyond network and input, measured in a fresh process (Linux).
 
     Args:
@@ -24,6 +30,7 @@ def peak_memory(batch: int, size: int = 16, plain: bool = False, train: bool = F
         size: height and width of the input.
         plain: the plain formulation in place of the network's own.
         train: a training step in place of a forward pass without gradients.
+        frees: hand freed maps back to the system at once (MALLOC_MMAP_THRESHOLD_, glibc), which by default keeps them.
         options: of DIC.
 
     Raises:
@@ -34,7 +41,8 @@ def peak_memory(batch: int, size: int = 16, plain: bool = False, train: bool = F
     case = json.dumps(dict(batch=batch, size=size, plain=plain, train=train, options=options))
     # not `-m`: the plugin is found as it was found here
     code = f'import sys; sys.path[:] = {sys.path!r}; from dic_plugin.speed.memory import main; main({case!r})'
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    env = dict(os.environ, **({'MALLOC_MMAP_THRESHOLD_': '131072'} if frees else {}))
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env)
     if done.returncode:
         raise RuntimeError(f'Measuring memory failed: {done.stderr.strip().splitlines()[-1:]}')
     return float(done.stdout.split()[-1])
