@@ -97,6 +97,7 @@ setup(
             'hypothesis',
             'isort',
             'pytest',
+            'pytest-xdist',
             'selenium; python_version >= "3.10"',
             'setuptools<81',  # face_recognition_models imports pkg_resources
             'wheel',

@@ -32,4 +32,6 @@ echo "[tests] formatting"
 "$python" -m isort --check-only "${code[@]}" || { echo "[tests] to sort: isort ${code[*]}" >&2; exit 1; }
 "$python" -m flake8 "${code[@]}"
 echo "[tests] pytest"
-exec "$python" -m pytest tests -q "$@" </dev/null
+# files side by side, each with one thread: with more, two processes on two cores hinder each other tenfold
+export OMP_NUM_THREADS=1
+exec "$python" -m pytest tests -q -n auto --maxprocesses 4 --dist loadfile "$@" </dev/null
