@@ -16,9 +16,13 @@ from torch.nn import functional as F
 
 from dic_plugin.ops import native_conv
 
+try:
+    from torch.compiler import is_compiling
+except ImportError:  # torch before 2.1
+    from torch._dynamo import is_compiling
+
 Slope = Union[None, float, Tensor]
 
-_is_compiling = torch.compiler.is_compiling if hasattr(torch, 'compiler') else torch._dynamo.is_compiling
 _native: ContextVar[bool] = ContextVar('native', default=True)
 
 
@@ -118,7 +122,7 @@ def _can_be_native(maps: Sequence[Tensor], layer: nn.Module, residual: Optional[
 
 
 def _is_native(*tensors: Tensor) -> bool:
-    if _is_compiling() or not _native.get() or not native_conv.level() or _is_watched():
+    if is_compiling() or not _native.get() or not native_conv.level() or _is_watched():
         return False
     return all(x.dtype == torch.float32 and x.device.type == 'cpu' and type(x) in (Tensor, nn.Parameter) and x.numel()
                for x in tensors)
