@@ -9,6 +9,7 @@ Everything that is compared takes turns in one process, and medians count; memor
 tables in Markdown. Use a quiet machine: with another busy process on the same cores no figure means anything.
 """
 import argparse
+import inspect
 import platform
 import sys
 from pathlib import Path
@@ -143,6 +144,10 @@ def parse(argv: Optional[List[str]]) -> Tuple[argparse.Namespace, argparse.Argum
         args.options = {name: int(value) for name, value in (item.split('=') for item in args.network)}
     except ValueError:
         parser.error(f'--network {" ".join(args.network)}: expected OPTION=NUMBER, such as num_feat=24.')
+    known = [name for name in inspect.signature(DIC).parameters if name != 'component_groups']
+    for name in args.options:
+        if name not in known:
+            parser.error(f'--network: DIC has no option {name}; expected one of {", ".join(known)}.')
     if args.weights and args.options:
         parser.error('--network: the weights say what the network is.')
     return args, parser
@@ -158,7 +163,7 @@ def main(argv: Optional[List[str]] = None) -> int:
             network = build_network(read_weights(args.weights), args.weights)
         else:
             network = DIC(hg_from_scratch=True, **args.options)
-    except (CheckpointError, TypeError, ValueError) as error:
+    except (CheckpointError, ValueError) as error:
         parser.error(str(error))
     network = network.to(args.device).eval()
     described = args.weights or "the paper's network, random weights" + ''.join(f', {item}' for item in args.network)

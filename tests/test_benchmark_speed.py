@@ -111,7 +111,7 @@ def test_command(benchmark, tmp_path, capsys):
 @pytest.mark.parametrize('arguments, message', [
     (['--rounds', '0'], 'must be at least 1'),
     (['--network', 'num_feat'], 'expected OPTION=NUMBER'),
-    (['--network', 'num_feats=8'], 'num_feats'),
+    (['--network', 'num_feats=8'], 'DIC has no option num_feats; expected one of num_in_ch, '),
     (['-w', 'missing.pth'], 'missing.pth: no such file'),
     (['-w', 'missing.pth', '--network', 'num_feat=8'], 'the weights say'),
     (['--device', 'cuda', '--parts', 'memory'], 'no GPU' if not torch.cuda.is_available() else 'on the CPU only'),

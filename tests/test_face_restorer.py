@@ -211,6 +211,7 @@ def test_bf16_is_refused_on_other_kinds_of_devices(weights, monkeypatch):
 
 @pytest.mark.parametrize('images, message', [
     ([], 'no image'),
+    (np.zeros((16, 16, 3), np.uint8), r'images is one array \(16, 16, 3\); .* one face is images\[None\]'),
     ([np.zeros((16, 16, 3), np.float32)], 'image 0 is float32'),
     ([np.zeros((16, 16), np.uint8)], r'image 0 is uint8 \(16, 16\)'),
     ([[1, 2]], 'image 0 is list'),

@@ -42,6 +42,14 @@ def test_large_and_tiny_faces():
     assert 'less than 16x16' in said_of_photograph(11)[0]
 
 
+@pytest.mark.parametrize('size, is_said', [(16, True), (24, True), (25, False)])
+def test_a_photograph_that_may_be_a_face_crop(size, is_said):
+    image = aligned(size)
+    crop = crop_face(image, FoundFace(draw_face(0, 0, 32)[1].astype(np.float64) / 4 + 3))
+    kinds = [caution.kind for caution in cautions_of(crop, image, False, 16)]
+    assert any('give --aligned' in kind for kind in kinds) == is_said
+
+
 def test_aligned_faces_of_another_size():
     image = aligned(30, 20)
     caution, = cautions_of(crop_aligned(image), image, False, 16)

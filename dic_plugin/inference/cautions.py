@@ -37,6 +37,9 @@ def cautions_of(crop: FaceCrop, image: np.ndarray, jpeg: bool, input_size: int) 
     if jpeg and side < JPEG_FROM:
         kind = f'JPEG leaves traces in faces of less than {JPEG_FROM} pixels; take a lossless original (PNG)'
         cautions.append(Caution(kind, f'{side} px'))
+    if crop.found is not None and max(width, height) <= MOST_SHRUNK * input_size:
+        kind = 'photographs no larger than a face crop may be face crops already; give --aligned then'
+        cautions.append(Caution(kind, f'{width}x{height}'))
     if crop.found is None and (width, height) != (input_size, input_size):
         kind = f'face crops of another size than the trained one, {trained}, are resized to it'
         cautions.append(Caution(kind, f'{width}x{height}' + ('' if width == height else ', its central square')))
