@@ -70,6 +70,13 @@ def run(maps, layer, slope, residual, is_native):
         return [out.detach(), *torch.autograd.grad((out.square() * rand(*out.shape)).sum(), leaves)]
 
 
+def assert_equal(actual, expected):
+    """To rounding: a result is a sum of up to 7,000 terms, a gradient of a parameter of up to 30,000."""
+    for a, b, tolerance in zip(actual, expected, [1e-5] + [1e-4] * len(actual)):
+        assert a.shape == b.shape
+        assert (a - b).abs().max() <= tolerance * max(b.abs().max().item(), 1)
+
+
 @needs_native
 @settings(deadline=None, max_examples=150)
 @given(problem=problems(), level=st.sampled_from(LEVELS or [0]))
@@ -78,25 +85,22 @@ def test_native_and_plain_are_equal_in_outputs_and_gradients(problem, level):
         patch.setattr(native_conv, 'level', lambda: level)
         actual = run(*problem, True)
     expected = run(*problem, False)
-    for a, b in zip(actual, expected):
-        assert a.shape == b.shape
-        assert (a - b).abs().max() <= 1e-5 * max(b.abs().max().item(), 1)
+    assert_equal(actual, expected)
 
 
 @needs_native
 @pytest.mark.parametrize('level', LEVELS)
 @pytest.mark.parametrize('layer', [
-    nn.ConvTranspose2d(48, 48, 12, 8, 2),
-    nn.Conv2d(48, 48, 12, 8, 2),
-    nn.Conv2d(240, 240, 3, 1, 1, groups=5),
-    nn.Conv2d(3, 64, 7, 2, 3),
-    nn.Conv2d(128, 256, 3, 1, 1)
+    lambda: nn.ConvTranspose2d(48, 48, 12, 8, 2), lambda: nn.Conv2d(48, 48, 12, 8, 2),
+    lambda: nn.Conv2d(240, 240, 3, 1, 1, groups=5), lambda: nn.Conv2d(3, 64, 7, 2, 3),
+    lambda: nn.Conv2d(128, 256, 3, 1, 1)
 ])
 def test_the_layers_of_the_paper(monkeypatch, layer, level):
+    torch.manual_seed(0)
+    layer = layer()
     monkeypatch.setattr(native_conv, 'level', lambda: level)
     problem = [rand(2, layer.in_channels, 17, 13)], layer, 0.2, None
-    for a, b in zip(run(*problem, True), run(*problem, False)):
-        assert (a - b).abs().max() <= 1e-5 * b.abs().max()
+    assert_equal(run(*problem, True), run(*problem, False))
 
 
 @needs_native
