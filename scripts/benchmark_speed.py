@@ -84,8 +84,7 @@ def stages(args: argparse.Namespace, network: DIC) -> Iterator[str]:
 
 
 def cost_growth(args: argparse.Namespace, network: DIC) -> Iterator[str]:
-    axes = growth.AXES if args.axes is None else args.axes
-    costs = growth.measure_growth(args.rounds, axes, args.options)
+    costs = growth.measure_growth(args.rounds, growth.AXES, args.options)
     rows = [(growth.TITLES.get(cost.axis, cost.axis), cost.value, f'{cost.seconds * 1e3:.0f}',
              f'{1 / cost.seconds:.1f}', f'{cost.megabytes:.0f}', f'{cost.train_megabytes:.0f}') for cost in costs]
     yield from table(('', '', 'ms a face', 'faces a second', 'memory (MB)', 'training memory (MB)'), rows)
@@ -129,7 +128,6 @@ def parse(argv: Optional[List[str]]) -> Tuple[argparse.Namespace, argparse.Argum
     parser.add_argument('--opt', default='options/train_DIC.yml', help="the loop's option file (default: %(default)s)")
     parser.add_argument('--iterations', type=int, default=20, help="of one turn of the loop (default: %(default)s)")
     args = parser.parse_args(argv)
-    args.axes = None
     on_gpu = args.device == 'cuda'
     args.batches = args.batches or ([1, 8, 64] if on_gpu else [1, 8, 32])
     args.train_batch = args.train_batch or (8 if on_gpu else 2)
