@@ -139,7 +139,8 @@ def test_the_page_needs_nothing_else(finished):
     parser.feed(text)
     assert parser.found and all(value.startswith('data:image/png;base64,') for value in parser.found)
     assert all(url.startswith('data:') for url in re.findall(r'url\(([^)]*)\)', text))
-    assert '@import' not in text and 'http' not in text and 'fetch(' not in text
+    code = re.sub(r'data:image/png;base64,[A-Za-z0-9+/=]*', '', text)  # random letters, which spell "http" now and then
+    assert '@import' not in code and 'http' not in code and 'fetch(' not in code
 
 
 def test_the_page_shows_the_same_faces_across_models(finished):
