@@ -32,7 +32,7 @@ def unless(other: str, name: str) -> list:
 native = Extension(
     'dic_plugin.ops._conv_act',
     sources=['dic_plugin/ops/src/conv_act.cpp'],
-    depends=['dic_plugin/ops/src/conv_tiles.h'],
+    depends=sorted(glob.glob('dic_plugin/ops/src/*.h')),
     # -fno-ivopts: with it the compiler spends its registers on addresses (the tiles are a tenth slower)
     extra_compile_args=['-O3', '-fno-ivopts', '-std=c++17', '-fopenmp'],
     extra_link_args=['-fopenmp'],

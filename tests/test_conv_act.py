@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -101,6 +101,108 @@ def test_the_layers_of_the_paper(monkeypatch, layer, level):
     monkeypatch.setattr(native_conv, 'level', lambda: level)
     problem = [rand(2, layer.in_channels, 17, 13)], layer, 0.2, None
     assert_equal(run(*problem, True), run(*problem, False))
+
+
+@pytest.fixture
+def amx(monkeypatch):
+    """Matrix units to compute bfloat16 with; where the CPU has none, one in plain C++ in the native operation's."""
+    if not native_conv.can_emulate_amx():
+        pytest.skip('the native bfloat16 operation needs a C++ compiler at installation and AVX512_BF16')
+    if not native_conv.bf16_level():
+        monkeypatch.setattr(native_conv, 'bf16_level', lambda: native_conv.EMULATED_AMX)
+
+
+def rounded(layer):
+    """The same with weights of bfloat16's precision."""
+    layer = copy.deepcopy(layer)
+    layer.weight.data = layer.weight.data.bfloat16().float().contiguous()
+    return layer
+
+
+def assert_equal_in_bfloat16(actual, expected):
+    assert actual.dtype == torch.bfloat16 and actual.shape == expected.shape
+    # one rounding of the result, which has 8 bits; sums near zero are as exact as their terms
+    assert (actual.float() - expected).abs().max() <= 2**-8 * expected.abs().max() + 1e-6
+    assert ((actual.float() - expected).abs() <= 2**-8 * expected.abs() + 1e-5 * max(expected.abs().max(), 1)).all()
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(problem=problems(), in_bfloat16=st.booleans())
+def test_bfloat16_is_the_rounding_of_float32(amx, problem, in_bfloat16):
+    maps, layer, slope, residual = problem
+    short = [x.bfloat16() for x in maps]
+    residual = None if residual is None else residual.bfloat16()
+    with torch.no_grad():
+        with torch.autocast('cpu', torch.bfloat16):
+            actual = conv_act(short if in_bfloat16 else maps, layer, slope, residual)
+        with native(False):
+            expected = conv_act([x.float() for x in short], rounded(layer), slope,
+                                None if residual is None else residual.float())
+    assert_equal_in_bfloat16(actual, expected)
+
+
+@pytest.mark.parametrize('layer', [
+    lambda: nn.ConvTranspose2d(48, 48, 12, 8, 2), lambda: nn.Conv2d(48, 48, 12, 8, 2),
+    lambda: nn.Conv2d(240, 240, 3, 1, 1, groups=5), lambda: nn.Conv2d(3, 64, 7, 2, 3),
+    lambda: nn.Conv2d(128, 256, 3, 1, 1), lambda: nn.Conv2d(33, 20, 1)
+])
+@pytest.mark.parametrize('laid_out', [False, True])
+def test_the_layers_of_the_paper_in_bfloat16(amx, layer, laid_out):
+    torch.manual_seed(0)
+    layer = lay_out_weights(layer()) if laid_out else layer()
+    x = rand(2, layer.in_channels, 25, 41).bfloat16()
+    with torch.no_grad():
+        expected = torch.nn.functional.leaky_relu(rounded(layer)(x.float()), 0.2)
+        with torch.autocast('cpu', torch.bfloat16):
+            assert_equal_in_bfloat16(conv_act([x], layer, 0.2), expected)
+
+
+def test_a_matrix_unit_that_miscounts_is_not_used(monkeypatch):
+    if not native_conv.can_emulate_amx():
+        pytest.skip('the emulated matrix unit needs a C++ compiler at installation and AVX512_BF16')
+    assert native_conv.agree(native_conv.EMULATED_AMX, native_conv.EMULATED_AMX)
+    convolve = native_conv.convolve
+    wrong = lambda *args: convolve(*args[:-1], native_conv.EMULATED_AMX) * (1 + (args[-1] == native_conv.AMX))  # noqa
+    monkeypatch.setattr(native_conv, 'convolve', wrong)
+    monkeypatch.setattr(native_conv._library(), 'conv_act_bf16_level', lambda: native_conv.AMX)
+    with pytest.warns(UserWarning, match='matrix unit'):
+        assert native_conv.bf16_level.__wrapped__() == 0
+
+
+def test_what_lies_beside_a_map_does_not_reach_the_sums(amx):
+    whole = torch.full((1, 24, 5, 7), float('nan'), dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+    whole[:, 4:9] = rand(1, 5, 5, 7).bfloat16()
+    layer = nn.Conv2d(5, 20, 3, 1, 1)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        assert native_conv.pixel_rows(whole[:, 4:9]).data_ptr() == whole[:, 4:9].data_ptr()
+        assert conv_act([whole[:, 4:9]], layer).isfinite().all()
+
+
+def test_the_network_in_bfloat16(amx):
+    network, x = lay_out_weights(small_network()).eval(), torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        expected = network(x, return_steps=True)
+        with torch.autocast('cpu', torch.bfloat16):
+            actual = network(x, return_steps=True)
+            assert network.hourglass.stem[0].weight.dtype == torch.float32
+            assert reuses_memory(x) and network.first_block(rand(1, 12, 8, 8)).dtype == torch.bfloat16
+    for a, b in zip(actual.sr + actual.heatmap, expected.sr + expected.heatmap):
+        assert 1e-6 < (a - b).norm() / b.norm() < 0.02
+    assert all(image.dtype == torch.float32 for image in actual.sr)  # the base that is added keeps its precision
+
+
+@needs_native
+def test_autocast_without_matrix_units_is_native_float32(monkeypatch):
+    monkeypatch.setattr(native_conv, 'bf16_level', lambda: 0)
+    network, x = small_network().eval(), torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        expected = network(x)
+        with torch.autocast('cpu', torch.bfloat16):
+            assert (network(x) - expected).abs().max() < 1e-5
+            half = conv_act([rand(1, 3, 4, 4).bfloat16()], nn.Conv2d(3, 8, 1), residual=rand(1, 8, 4, 4).bfloat16())
+            assert half.dtype == torch.float32
+    with torch.autocast('cpu', torch.bfloat16):  # training is torch's own
+        assert conv_act([rand(1, 3, 4, 4)], nn.Conv2d(3, 8, 1)).dtype == torch.bfloat16
 
 
 @needs_native

@@ -65,7 +65,11 @@ def parse(argv: Optional[List[str]], description: Optional[str] = None) -> argpa
     precision = group.add_mutually_exclusive_group()
     precision.add_argument('--fp32', dest='dtype', action='store_const', const='fp32', help='the default')
     precision.add_argument(
-        '--bf16', dest='dtype', action='store_const', const='bf16', help='half the memory; for GPUs, and CPUs with AMX')
+        '--bf16',
+        dest='dtype',
+        action='store_const',
+        const='bf16',
+        help='half the memory; for GPUs and CPUs with AMX (others compute in float32)')
     group.add_argument(
         '--trained-on', metavar='NAME', help='warn unless the weights record this training set, such as celeba')
     parser.set_defaults(dtype='fp32')

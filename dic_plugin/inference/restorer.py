@@ -49,7 +49,7 @@ class FaceRestorer:
             is taken where there is one) or of a published one, which is converted in memory. The network's settings are
             read off its tensors.
         device: 'cuda', 'cuda:1', 'cpu', ... Default: a GPU if there is one.
-        dtype: 'fp32', or 'bf16', which is faster on GPUs that have it, and less exact.
+        dtype: 'fp32', or 'bf16', which is faster, and less exact, on GPUs and CPUs that have it (AMX).
         steps: stop after so many. Default: all of the network's.
         batch_size: faces per forward pass; it changes memory and speed, not results.
 
@@ -95,7 +95,7 @@ class FaceRestorer:
             raise ValueError(f'steps={steps}: {self.path} has {most}; expected 1 to {most}.')
         self.network.num_steps = self.num_steps
         self.network.to(self.device)
-        if self.device.type == 'cpu' and self.dtype == torch.float32:
+        if self.device.type == 'cpu':
             lay_out_weights(self.network)  # a tenth faster
         self.input_size = read.input_size
         self.upscale = read.options['upscale']

@@ -37,9 +37,9 @@ class FaceModel(SRModel):
         amp (at the top, as those below): bf16 or fp16 runs networks and perceptual loss under autocast, in training,
             validation and testing. Weights, optimizers, EMA, the other losses and what networks give stay float32, as
             does the evaluator. fp16 is for GPUs and scales gradients (GradScaler; saved and resumed with the training
-            state). bf16 needs a GPU from Ampere on, or a CPU, which is fast in it only with AMX or AVX-512 BF16; there
-            it takes the place of ``dic_plugin.ops``' native operation. Default: ~, float32. A run may be resumed with
-            another amp, which is logged.
+            state). bf16 needs a GPU from Ampere on, or a CPU, where training is then torch's own and fast with AMX
+            only; validation and testing stay with ``dic_plugin.ops``' native operation, in bfloat16 with AMX, else in
+            float32. Default: ~, float32. A run may be resumed with another amp, which is logged.
         channels_last: true keeps weights, and on GPUs images, with channels innermost in memory; on a CPU weights are
             kept in the order that the native operation reads. Checkpoints are the same. Default: true on a CPU, false
             on GPUs.

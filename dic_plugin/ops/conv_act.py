@@ -64,9 +64,13 @@ def conv_act(maps: Sequence[Tensor],
     """act(layer(cat(maps))) + residual.
 
     Native where there is a library for this CPU, everything is float32 on the CPU, the layer is an ordinary one without
-    hooks, and nobody looks on (autocast, torch.compile, tracing, export, dispatch modes); otherwise plain. The two
-    agree to the rounding of float32 sums, in outputs and in gradients, and the native result does not depend on the
-    number of threads.
+    hooks, and nobody looks on (torch.compile, tracing, export, dispatch modes); otherwise plain. The two agree to the
+    rounding of float32 sums, in outputs and in gradients, and the native result does not depend on the number of
+    threads.
+
+    Autocast to bfloat16 asks for speed. Without gradients it gets bfloat16 from a CPU with AMX, with sums in float32;
+    from any other it gets the native operation in float32, which is faster there than torch's bfloat16, and exact. With
+    gradients, and in other types, autocast is left to torch's operations.
 
     Args:
         maps: ``B,C_i,h,w`` each. A layer with groups takes one.
@@ -79,8 +83,12 @@ def conv_act(maps: Sequence[Tensor],
     Returns:
         ``B,N,h',w'``; native: channels-last.
     """
-    if not _can_be_native(maps, layer, residual):
+    dtype = _native_type(maps, layer, residual)
+    if dtype is None:
         return _plain(maps, layer, slope, residual)
+    maps = [x.to(dtype) for x in maps]
+    if residual is not None and residual.dtype != dtype:  # as exact as it is: an image's own values, say
+        return conv_act(maps, layer, slope, None, out) + residual
     parameter = slope if isinstance(slope, Tensor) else None
     value = parameter.item() if parameter is not None else 1. if slope is None else slope
     tensors = (layer.weight, layer.bias, residual, parameter, *maps)
@@ -94,7 +102,7 @@ def conv_act(maps: Sequence[Tensor],
 
 def reuses_memory(x: Tensor) -> bool:
     """Whether conv_act on a map like ``x`` would use ``out``: native, and without recording gradients."""
-    return not torch.is_grad_enabled() and _is_native(x)
+    return not torch.is_grad_enabled() and _type_for(x) is not None
 
 
 def _plain(maps: Sequence[Tensor], layer: nn.Module, slope: Slope, residual: Optional[Tensor]) -> Tensor:
@@ -116,21 +124,32 @@ def _call(layer: nn.Module, x: Tensor) -> Tensor:
     return convolve(x, weight.contiguous(), layer.bias, layer.stride, layer.padding, groups=layer.groups)
 
 
-def _can_be_native(maps: Sequence[Tensor], layer: nn.Module, residual: Optional[Tensor]) -> bool:
-    tensors = [*maps, layer.weight, *(x for x in (layer.bias, residual) if x is not None)]
-    return _is_native(*tensors) and _is_ordinary(layer) and (layer.groups == 1 or len(maps) == 1)
+def _native_type(maps: Sequence[Tensor], layer: nn.Module, residual: Optional[Tensor]) -> Optional[torch.dtype]:
+    """The type in which the native operation computes this, or None if it does not."""
+    if not (_is_ordinary(layer) and (layer.groups == 1 or len(maps) == 1)):
+        return None
+    parameters = [x for x in (layer.weight, layer.bias) if x is not None]
+    if any(x.dtype != torch.float32 for x in parameters):
+        return None
+    return _type_for(*parameters, *maps, *([] if residual is None else [residual]))
 
 
-def _is_native(*tensors: Tensor) -> bool:
+def _type_for(*tensors: Tensor) -> Optional[torch.dtype]:
     if is_compiling() or not _native.get() or not native_conv.level() or _is_watched():
-        return False
-    return all(x.dtype == torch.float32 and x.device.type == 'cpu' and type(x) in (Tensor, nn.Parameter) and x.numel()
-               for x in tensors)
+        return None
+    if not all(x.device.type == 'cpu' and type(x) in (Tensor, nn.Parameter) and x.numel() for x in tensors):
+        return None
+    if not _autocasts():
+        return torch.float32 if all(x.dtype == torch.float32 for x in tensors) else None
+    is_known = all(x.dtype in (torch.float32, torch.bfloat16) for x in tensors)
+    if not is_known or _autocast_type() != torch.bfloat16 or torch.is_grad_enabled():
+        return None
+    return torch.bfloat16 if native_conv.bf16_level() else torch.float32
 
 
 def _is_watched() -> bool:
     """Whether somebody needs to see torch's own operations."""
-    return (torch.jit.is_tracing() or _autocasts() or torch._C._len_torch_dispatch_stack() > 0
+    return (torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
             or torch._C._functorch.peek_interpreter_stack() is not None)
 
 
@@ -139,6 +158,13 @@ def _autocasts() -> bool:
         return torch.is_autocast_enabled('cpu')
     except TypeError:  # torch before 2.4
         return torch.is_autocast_cpu_enabled()
+
+
+def _autocast_type() -> torch.dtype:
+    try:
+        return torch.get_autocast_dtype('cpu')
+    except AttributeError:  # torch before 2.4
+        return torch.get_autocast_cpu_dtype()
 
 
 def _is_ordinary(layer: nn.Module) -> bool:
@@ -164,7 +190,7 @@ def _forward(maps: Sequence[Tensor], layer: nn.Module, slope: float, residual: O
         size = [(n - 1) * stride - 2 * padding + k for n, k in zip(maps[0].shape[2:], layer.kernel_size)]
     else:
         size = [(n + 2 * padding - k) // stride + 1 for n, k in zip(maps[0].shape[2:], layer.kernel_size)]
-    if out is None:
+    if out is None or out.dtype != maps[0].dtype:
         out = _channels_last((batch, layer.out_channels, *size), maps[0])
     return native_conv.convolve(maps, _grouped(layer.weight, layer), layer.bias, stride, padding, transposed, out,
                                 slope, residual)

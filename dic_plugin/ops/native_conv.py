@@ -1,7 +1,7 @@
 """The compiled convolution of ``src/conv_act.cpp``, called on tensors.
 
 It is built with the package where there is a C++ compiler, needs nothing of torch but memory addresses, and so survives
-torch's updates. Without it, or on a CPU without AVX2, ``level()`` is 0.
+torch's updates. Without it, or on a CPU without AVX2, there is no level of it.
 """
 import ctypes
 import glob
@@ -13,7 +13,8 @@ from typing import Optional, Sequence
 import torch
 from torch import Tensor
 
-VERSION = 1  # as in src/conv_act.cpp
+VERSION = 2  # as in src/conv_problem.h
+AVX2, AVX512, EMULATED_AMX, AMX = 1, 2, 3, 4  # levels, as in src/conv_act.cpp
 
 
 class _Map(ctypes.Structure):
@@ -21,7 +22,7 @@ class _Map(ctypes.Structure):
 
 
 class _Problem(ctypes.Structure):
-    """Mirrors ConvProblem of src/conv_act.cpp, which explains the fields."""
+    """Mirrors ConvProblem of src/conv_problem.h, which explains the fields."""
     _fields_ = [('maps', ctypes.POINTER(_Map))] + [
         (name, ctypes.c_void_p if name in ('out', 'residual', 'weight', 'bias') else ctypes.c_int64)
         for name in ('num_maps', 'batch', 'height', 'width', 'out', 'out_stride', 'out_height', 'out_width',
@@ -38,7 +39,7 @@ def _library() -> Optional[ctypes.CDLL]:
             library = ctypes.CDLL(path)
             library.conv_act.restype = None
             library.conv_act.argtypes = [ctypes.POINTER(_Problem), ctypes.c_int]
-            library.conv_act_level.restype = ctypes.c_int
+            library.conv_act_level.restype = library.conv_act_bf16_level.restype = ctypes.c_int
             library.conv_act_version.restype = ctypes.c_int
             version = library.conv_act_version()
         except (OSError, AttributeError):  # of another machine
@@ -52,9 +53,46 @@ def _library() -> Optional[ctypes.CDLL]:
 
 @lru_cache(maxsize=None)
 def level() -> int:
-    """2: AVX-512, 1: AVX2, 0: there is no library, or the CPU has neither."""
+    """How float32 is computed: AVX512 or AVX2; 0: there is no library, or the CPU has neither."""
     library = _library()
     return library.conv_act_level() if library else 0
+
+
+@lru_cache(maxsize=None)
+def bf16_level() -> int:
+    """How bfloat16 is computed: AMX, or 0 where the CPU has none, or the system does not lend it, or it miscounts.
+
+    Without AMX a CPU with AVX-512 multiplies bfloat16 no faster than float32. There is EMULATED_AMX in the library, a
+    hundred times slower, by which the tests try everything but the matrix unit itself; here it checks the unit once.
+    """
+    library = _library()
+    if not library or library.conv_act_bf16_level() != AMX:
+        return 0
+    if agree(AMX, EMULATED_AMX):
+        return AMX
+    warnings.warn('This CPU\'s matrix unit (AMX) gives other results than its emulation and is not used.')
+    return 0
+
+
+def agree(level: int, other: int) -> bool:
+    """Whether two levels of bfloat16 give the same, but for the order of sums, with every tile and shape of rows."""
+    generator = torch.Generator().manual_seed(0)
+    for num_in_ch, num_out_ch, height in ((64, 64, 9), (48, 48, 20), (5, 7, 33)):
+        x = torch.randn(1, num_in_ch, height, 17, generator=generator).bfloat16().to(memory_format=torch.channels_last)
+        weight = torch.randn(1, num_out_ch, num_in_ch, 3, 3, generator=generator)
+        first, second = (
+            convolve([x], weight, None, 1, 1, False,
+                     x.new_empty(1, num_out_ch, height, 17).to(memory_format=torch.channels_last), 0.2, None,
+                     way).float() for way in (level, other))
+        if not torch.allclose(first, second, rtol=2**-7, atol=1e-3):
+            return False
+    return True
+
+
+def can_emulate_amx() -> bool:
+    """Whether this CPU can do what surrounds the emulated matrix unit (AVX512_BF16)."""
+    library = _library()
+    return library is not None and library.conv_act_bf16_level() > 0
 
 
 def pixel_rows(x: Tensor) -> Tensor:
@@ -76,17 +114,20 @@ def convolve(maps: Sequence[Tensor],
              transposed: bool,
              out: Tensor,
              slope: float = 1.,
-             residual: Optional[Tensor] = None) -> Tensor:
+             residual: Optional[Tensor] = None,
+             way: Optional[int] = None) -> Tensor:
     """Fill ``out`` with act(conv(cat(maps)) + bias) + residual.
 
     Args:
-        maps: ``B,C_i,h,w`` each, float32 on the CPU. With groups, one.
-        weight: ``groups,N/groups,C/groups,kh,kw`` with any strides, also if transposed.
-        bias: ``N`` or None.
+        maps: ``B,C_i,h,w`` each on the CPU, all float32, or all bfloat16 where there is a level for it. With groups,
+            one.
+        weight: ``groups,N/groups,C/groups,kh,kw``, float32, with any strides, also if transposed.
+        bias: ``N``, float32, or None.
         stride, padding, transposed: as in torch.
-        out: ``B,N,h',w'``, channels-last. Its size is taken as it is.
+        out: ``B,N,h',w'``, channels-last, of the maps' type. Its size is taken as it is.
         slope: of the activation for negative values. 1 is no activation.
-        residual: of the output's shape, or None.
+        residual: of the output's shape and type, or None.
+        way: the level; default: the best for the type.
     """
     maps = [pixel_rows(x) for x in maps]
     if residual is not None:
@@ -116,5 +157,7 @@ def convolve(maps: Sequence[Tensor],
         transposed=transposed,
         slope=slope,
         num_threads=torch.get_num_threads())
-    _library().conv_act(ctypes.byref(problem), level())
+    if way is None:
+        way = bf16_level() if out.dtype == torch.bfloat16 else level()
+    _library().conv_act(ctypes.byref(problem), way)
     return out
