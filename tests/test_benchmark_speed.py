@@ -9,7 +9,7 @@ import yaml
 
 import dic_plugin
 from dic_plugin.archs import DIC
-from dic_plugin.ops import native
+from dic_plugin.ops import native, native_conv, native_is_available
 from dic_plugin.speed import growth, roofline
 from dic_plugin.speed.devices import inference_ways
 from dic_plugin.speed.inference import compare_inference, psnr
@@ -55,7 +55,9 @@ def test_every_way_gives_the_plain_image(network):
                                                                    for name in inference_ways(network)]
     for result in results:
         assert result.error <= (1e-4 if result.name in ('plain', 'fp32') else 0.1)
-        assert result.name != 'bf16' or 30 < result.psnr < 100  # it is bf16, and near
+        if result.name == 'bf16':  # near, and not float32, in which a CPU without matrix units computes natively
+            assert result.psnr > 30
+            assert (result.psnr < 100) != (native_is_available() and not native_conv.bf16_level())
 
 
 def test_every_way_gives_the_plain_gradients(network):

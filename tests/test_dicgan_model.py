@@ -12,6 +12,7 @@ import yaml
 from basicsr.data import build_dataloader, build_dataset
 from basicsr.models import build_model
 from basicsr.utils.options import ordered_yaml
+from tiny_training import batch, build, step
 from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC, LightCNNFeature
@@ -37,27 +38,6 @@ def options(tmp_path, is_train=True, train=(), path=(), num_feat_d=6):
     for phase, dataset in opt['datasets'].items():
         dataset.update(phase=phase, scale=opt['scale'], num_images=3)
     return opt
-
-
-def batch(seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return dict(
-        lq=torch.rand(2, 3, 8, 8, generator=generator),
-        gt=torch.rand(2, 3, 64, 64, generator=generator),
-        landmarks=64 * torch.rand(2, 68, 2, generator=generator),
-        lq_path=['face_0.png', 'face_1.png'])
-
-
-def build(opt):
-    torch.manual_seed(0)
-    return build_model(opt)
-
-
-def step(model, iterations):
-    for current_iter in iterations:
-        model.update_learning_rate(current_iter, warmup_iter=-1)
-        model.feed_data(batch(current_iter))
-        model.optimize_parameters(current_iter)
 
 
 def weights(model, label='net_g', part=''):
