@@ -49,7 +49,8 @@ def measure_cost(network_g: Mapping[str, Any], lq_size: List[int], batch_size: i
         params=sum(param.numel() for param in network.parameters()),
         flops=flops,
         images_per_second=batch_size / seconds,
-        peak_memory=None if before is None else peak - before)
+        # the system counts pages in lots, so that the peak of a network smaller than a lot can lie below the start
+        peak_memory=None if before is None else max(peak - before, 0))
 
 
 def _warm_libraries(x: Tensor) -> None:
