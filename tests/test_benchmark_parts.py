@@ -87,7 +87,7 @@ def test_bicubic_has_no_parameters():
     ('Error in the options: network_g: no\nbye\n', 2, 'Error in the options: network_g: no'),
     ('something\nstrange\n', 3, 'strange'),
     ('', 3, 'exit status 3 without a word'),
-    ('half a line', -9, 'ended by SIGKILL (out of memory?)'),
+    ('half a line', -9, 'ended by SIGKILL (out of memory, or killed from outside?)'),
 ])  # yapf: disable
 def test_reasons(output, code, reason):
     assert reason_of(output, code) == reason

@@ -24,7 +24,6 @@ from dic_plugin.evaluation import perceptual
 from dic_plugin.evaluation.cli import main
 from dic_plugin.evaluation.files import open_images, open_results, pair_names
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, applicable_protocols, landmark_errors
-from dic_plugin.evaluation.output import whole_file
 from dic_plugin.evaluation.protocols import PROTOCOLS, compare
 from dic_plugin.evaluation.summary import areas, cumulative_curve, estimate, failures
 from dic_plugin.landmarks.heatmaps import decode_heatmaps, render_heatmaps
@@ -392,12 +391,3 @@ def test_without_matplotlib_the_plot_alone_is_missing(faces, weights, capsys, mo
     assert run(tmp_path, '--evaluator', weights, '-o', str(tmp_path / 'out')) == 1
     assert 'pip install matplotlib' in capsys.readouterr().err
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['evaluation.json', 'images.csv']
-
-
-def test_half_written_files_never_replace_whole_ones(tmp_path):
-    path = tmp_path / 'a.csv'
-    path.write_text('whole')
-    with pytest.raises(OSError, match='disk full'), whole_file(str(path)) as temporary:
-        Path(temporary).write_text('ha')
-        raise OSError('disk full')
-    assert path.read_text() == 'whole' and len(list(tmp_path.iterdir())) == 1

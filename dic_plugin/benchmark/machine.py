@@ -119,7 +119,7 @@ def reason_of(output: str, code: int) -> str:
     """
     if code < 0:
         name = signal.Signals(-code).name
-        return f'ended by {name}' + (' (out of memory?)' if name == 'SIGKILL' else '')
+        return f'ended by {name}' + (' (out of memory, or killed from outside?)' if name == 'SIGKILL' else '')
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r'(Error in the options|[\w.]*(Error|Exception|Interrupt)):', line)]
     reason = (errors or lines or [f'exit status {code} without a word'])[-1]

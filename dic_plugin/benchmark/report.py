@@ -9,7 +9,7 @@ from dic_plugin.benchmark.plots import plots
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.table import csv_text, json_text, markdown
 from dic_plugin.benchmark.workspace import Workspace
-from dic_plugin.evaluation.output import whole_file
+from dic_plugin.utils.whole_file import whole_file
 
 
 def write_report(outcome: Outcome, workspace: Workspace) -> Path:

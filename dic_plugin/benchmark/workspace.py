@@ -16,7 +16,7 @@ from typing import Any, Dict, Mapping, Optional
 
 from basicsr.utils import get_time_str
 
-from dic_plugin.evaluation.output import whole_file
+from dic_plugin.utils.whole_file import whole_file
 
 
 class Workspace:

@@ -21,6 +21,7 @@ from typing import Optional
 import numpy as np
 
 from dic_plugin.landmarks.layouts import ORDERS
+from dic_plugin.utils.whole_file import whole_file
 
 __all__ = ['FaceAnnotations']
 
@@ -64,15 +65,8 @@ class FaceAnnotations:
     def save(self, path: str) -> None:
         """Write the file. It appears whole or, if anything fails, not at all."""
         arrays = {field: getattr(self, field) for field in _OPTIONAL if getattr(self, field) is not None}
-        temporary = f'{path}.{os.getpid()}.tmp'
-        try:
-            with open(temporary, 'wb') as file:
-                np.savez_compressed(
-                    file, names=self.names, landmarks=self.landmarks, order=np.array(self.order), **arrays)
-            os.replace(temporary, path)
-        finally:
-            if os.path.exists(temporary):
-                os.remove(temporary)
+        with whole_file(path) as temporary, open(temporary, 'wb') as file:
+            np.savez_compressed(file, names=self.names, landmarks=self.landmarks, order=np.array(self.order), **arrays)
 
     @classmethod
     def load(cls, path: str) -> 'FaceAnnotations':

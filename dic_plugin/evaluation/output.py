@@ -2,8 +2,7 @@
 import csv
 import json
 import os
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from dic_plugin.evaluation.perceptual import Fid, Lpips, Niqe
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.run import Evaluation, Result
 from dic_plugin.evaluation.summary import ERROR_LIMIT, LEVEL, NUM_RESAMPLES, SEED, Estimate, cumulative_curve
+from dic_plugin.utils.whole_file import whole_file
 
 UNKNOWN = 'not said'
 DEFINITIONS = {
@@ -107,18 +107,6 @@ def unpaired(evaluation: Evaluation) -> List[str]:
 
 
 # ---------------------------------------------------------------- files
-@contextmanager
-def whole_file(path: str) -> Iterator[str]:
-    """A temporary name beside ``path``; what is written there takes its place at the end, or vanishes on an error."""
-    temporary = f'{path}.{os.getpid()}.tmp'
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-
-
 def write_csv(evaluation: Evaluation, path: str) -> None:
     """One line per image: name, file of the result, and its figures, titled ``<measure>_<protocol>`` or ``niqe``."""
     with whole_file(path) as temporary, open(temporary, 'w', newline='', encoding='utf-8') as file:

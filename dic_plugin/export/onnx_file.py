@@ -12,9 +12,9 @@ from torch.torch_version import TorchVersion
 from dic_plugin.archs import DIC
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.synthetic import draw_face
-from dic_plugin.evaluation.output import whole_file
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.landmarks.layouts import ORDERS
+from dic_plugin.utils.whole_file import whole_file
 from dic_plugin.version import __version__
 
 TOLERANCE = 1e-4  # of the input's range for sr, of the SR image's width for landmarks

@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Sequence, Set, Tuple
 import cv2
 import numpy as np
 
-from dic_plugin.evaluation.output import whole_file
 from dic_plugin.prepare.photographs import SUFFIXES
+from dic_plugin.utils.whole_file import whole_file
 
 EXTENSIONS = ('png', 'jpg', 'webp', 'auto')
 _QUALITY = {'.jpg': [cv2.IMWRITE_JPEG_QUALITY, 95], '.webp': [cv2.IMWRITE_WEBP_QUALITY, 95]}

@@ -13,11 +13,11 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from tqdm import tqdm
 
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, to_batch
-from dic_plugin.evaluation.output import whole_file
 from dic_plugin.models.speed_options import SPEED_KEYS, MixedPrecision, check_speed_options, lay_out, uses_channels_last
 from dic_plugin.utils.checkpoint import load_into, load_params
 from dic_plugin.utils.option_check import OptionError, check_options
 from dic_plugin.utils.training_record import RECORD, training_record
+from dic_plugin.utils.whole_file import whole_file
 
 FINDERS = ('model', 'evaluator')  # whose landmarks a metric is of
 

@@ -5,6 +5,7 @@ import os
 from typing import Any, Dict, Iterable, List, Optional
 
 from dic_plugin.prepare.faces import Photo
+from dic_plugin.utils.whole_file import whole_file
 
 __all__ = ['describe_settings', 'difference', 'read_record', 'write_json']
 
@@ -74,11 +75,9 @@ def difference(before: Dict[str, Any], now: Dict[str, Any]) -> str:
 
 def write_json(path: str, content: Dict[str, Any]) -> None:
     """Write a record; whole or not at all, and the same bytes for the same content."""
-    temporary = f'{path}.{os.getpid()}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as file:
+    with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         json.dump(content, file, indent=2)
         file.write('\n')
-    os.replace(temporary, path)
 
 
 def _describe_path(path: str) -> Dict[str, str]:

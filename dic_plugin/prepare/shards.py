@@ -10,6 +10,7 @@ from typing import Dict, List, NamedTuple, Sequence, Union
 import numpy as np
 
 from dic_plugin.prepare.process import PreparedFace, SkippedPhoto
+from dic_plugin.utils.whole_file import whole_file
 
 __all__ = ['PHOTOS_PER_SHARD', 'Shard', 'load_shard', 'save_shard', 'shard_path']
 
@@ -52,14 +53,8 @@ def save_shard(path: str, results: Sequence[Union[PreparedFace, SkippedPhoto]]) 
         encoded = [getattr(face, field) or b'' for face in faces]
         arrays[f'{field}_bytes'] = np.array([len(content) for content in encoded], np.int64)
         arrays[field] = np.frombuffer(b''.join(encoded), np.uint8)
-    temporary = f'{path}.{os.getpid()}.tmp'
-    try:
-        with open(temporary, 'wb') as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    with whole_file(path) as temporary, open(temporary, 'wb') as file:
+        np.savez(file, **arrays)
 
 
 def load_shard(path: str, images: bool = True) -> Shard:
