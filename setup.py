@@ -56,8 +56,8 @@ setup(
     ],
     packages=find_packages(include=['dic_plugin', 'dic_plugin.*']),
     package_data={'dic_plugin': ['**/*.json', '**/*.npz', '**/*.tsv', '**/*.txt', '**/*.yml']},
-    data_files=[(osp.join('share/dic_plugin',
-                          folder), sorted(osp.relpath(f, HERE) for f in glob.glob(f'{HERE}/{folder}/*.yml')))
+    data_files=[(osp.join('share/dic_plugin', folder),
+                 sorted(osp.relpath(f, HERE) for f in glob.glob(f'{glob.escape(HERE)}/{folder}/*.yml')))
                 for folder in ('options', 'options/benchmark')],
     ext_modules=[native],
     entry_points={

@@ -11,6 +11,7 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
@@ -64,9 +65,10 @@ def conv_act(maps: Sequence[Tensor],
     """act(layer(cat(maps))) + residual.
 
     Native where there is a library for this CPU, everything is float32 on the CPU, the layer is an ordinary one without
-    hooks, and nobody looks on (torch.compile, tracing, export, dispatch modes); otherwise plain. The two agree to the
-    rounding of float32 sums, in outputs and in gradients, and the native result does not depend on the number of
-    threads.
+    hooks that takes these maps, and nobody looks on (torch.compile, tracing, export, dispatch modes, forward-mode
+    differentiation); otherwise plain, which also says what is wrong with maps that the layer does not take. The two
+    agree to the rounding of float32 sums, in outputs and in gradients, and the native result does not depend on the
+    number of threads. Derivatives of gradients need ``native(False)``.
 
     Autocast to bfloat16 asks for speed. Without gradients it gets bfloat16 from a CPU with AMX, with sums in float32;
     from any other it gets the native operation in float32, which is faster there than torch's bfloat16, and exact. With
@@ -77,8 +79,8 @@ def conv_act(maps: Sequence[Tensor],
         layer: the convolution, with the sum of the maps' channels as input.
         slope: of the activation for negative values: a number (0 is a ReLU) or a PReLU's parameter ``1``. None: none.
         residual: added after the activation, of the result's shape.
-        out: memory for the result, channels-last, of its shape: a hint, used by the native operation where no gradient
-            is recorded. Its former content is lost.
+        out: memory for the result, apart from the maps', channels-last, of its shape: a hint, used by the native
+            operation where no gradient is recorded. Its former content is lost.
 
     Returns:
         ``B,N,h',w'``; native: channels-last.
@@ -87,7 +89,8 @@ def conv_act(maps: Sequence[Tensor],
     if dtype is None:
         return _plain(maps, layer, slope, residual)
     maps = [x.to(dtype) for x in maps]
-    if residual is not None and residual.dtype != dtype:  # as exact as it is: an image's own values, say
+    # a residual of another type is as exact as it is (an image's own values, say)
+    if residual is not None and (residual.dtype != dtype or residual.shape != _out_shape(maps, layer)):
         return conv_act(maps, layer, slope, None, out) + residual
     parameter = slope if isinstance(slope, Tensor) else None
     value = parameter.item() if parameter is not None else 1. if slope is None else slope
@@ -126,7 +129,7 @@ def _call(layer: nn.Module, x: Tensor) -> Tensor:
 
 def _native_type(maps: Sequence[Tensor], layer: nn.Module, residual: Optional[Tensor]) -> Optional[torch.dtype]:
     """The type in which the native operation computes this, or None if it does not."""
-    if not (_is_ordinary(layer) and (layer.groups == 1 or len(maps) == 1)):
+    if not (_is_ordinary(layer) and _takes(layer, maps)):
         return None
     parameters = [x for x in (layer.weight, layer.bias) if x is not None]
     if any(x.dtype != torch.float32 for x in parameters):
@@ -150,7 +153,7 @@ def _type_for(*tensors: Tensor) -> Optional[torch.dtype]:
 def _is_watched() -> bool:
     """Whether somebody needs to see torch's own operations."""
     return (torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
-            or torch._C._functorch.peek_interpreter_stack() is not None)
+            or torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0)
 
 
 def _autocasts() -> bool:
@@ -173,7 +176,31 @@ def _is_ordinary(layer: nn.Module) -> bool:
     return ((transposed or type(layer) is nn.Conv2d) and isinstance(layer.padding, tuple)
             and layer.padding[0] == layer.padding[1] and layer.stride[0] == layer.stride[1] and layer.dilation == (1, 1)
             and layer.padding_mode == 'zeros' and layer.output_padding == (0, 0)
-            and not (transposed and layer.groups > 1) and not (layer._forward_hooks or layer._forward_pre_hooks))
+            and not (transposed and layer.groups > 1) and not has_hooks(layer))
+
+
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether somebody wants to be called with the layer's inputs, outputs or gradients."""
+    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+
+
+def _takes(layer: nn.Module, maps: Sequence[Tensor]) -> bool:
+    """Whether the layer takes maps of these shapes, and gives more than nothing."""
+    if any(x.dim() != 4 for x in maps) or (layer.groups > 1 and len(maps) > 1):
+        return False
+    batch, _, *size = maps[0].shape
+    return (all(x.shape[0] == batch and list(x.shape[2:]) == size for x in maps)
+            and sum(x.shape[1] for x in maps) == layer.in_channels and min(_out_shape(maps, layer)) > 0)
+
+
+def _out_shape(maps: Sequence[Tensor], layer: nn.Module) -> torch.Size:
+    stride, padding = layer.stride[0], layer.padding[0]
+    batch, _, *size = maps[0].shape
+    if isinstance(layer, nn.ConvTranspose2d):
+        size = [(n - 1) * stride - 2 * padding + k for n, k in zip(size, layer.kernel_size)]
+    else:
+        size = [(n + 2 * padding - k) // stride + 1 for n, k in zip(size, layer.kernel_size)]
+    return torch.Size((batch, layer.out_channels, *size))
 
 
 def _grouped(weight: Tensor, layer: nn.Module) -> Tensor:
@@ -184,20 +211,15 @@ def _grouped(weight: Tensor, layer: nn.Module) -> Tensor:
 
 def _forward(maps: Sequence[Tensor], layer: nn.Module, slope: float, residual: Optional[Tensor],
              out: Optional[Tensor]) -> Tensor:
-    stride, padding, transposed = layer.stride[0], layer.padding[0], isinstance(layer, nn.ConvTranspose2d)
-    batch = maps[0].shape[0]
-    if transposed:
-        size = [(n - 1) * stride - 2 * padding + k for n, k in zip(maps[0].shape[2:], layer.kernel_size)]
-    else:
-        size = [(n + 2 * padding - k) // stride + 1 for n, k in zip(maps[0].shape[2:], layer.kernel_size)]
-    if out is None or out.dtype != maps[0].dtype:
-        out = _channels_last((batch, layer.out_channels, *size), maps[0])
-    return native_conv.convolve(maps, _grouped(layer.weight, layer), layer.bias, stride, padding, transposed, out,
-                                slope, residual)
+    shape = _out_shape(maps, layer)
+    if out is None or out.dtype != maps[0].dtype or out.shape != shape or not native_conv.has_pixel_rows(out):
+        out = _channels_last(shape, maps[0])
+    return native_conv.convolve(maps, _grouped(layer.weight, layer), layer.bias, layer.stride[0], layer.padding[0],
+                                isinstance(layer, nn.ConvTranspose2d), out, slope, residual)
 
 
 def _channels_last(shape: Sequence[int], like: Tensor) -> Tensor:
-    return torch.empty(tuple(shape), dtype=like.dtype, memory_format=torch.channels_last)
+    return torch.empty(tuple(shape), dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 class _ConvAct(torch.autograd.Function):
@@ -260,7 +282,9 @@ def _grad_weight(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[
         grad_weight = torch.cat(parts, 1)[:, :, None, None]
         return grad_weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else grad_weight
     x = maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1)
-    weight = torch.empty(weight.shape)  # only its shape counts, but torch refuses the strides of lay_out_weights
+    weight = torch.empty(
+        weight.shape, dtype=weight.dtype,
+        device=weight.device)  # only its shape counts, but torch refuses the strides of lay_out_weights
     return torch.ops.aten.convolution_backward(grad, x, weight, None, layer.stride, layer.padding, layer.dilation,
                                                isinstance(layer, nn.ConvTranspose2d), layer.output_padding,
                                                layer.groups, [False, True, False])[1]

@@ -3,7 +3,7 @@ from typing import Optional
 
 from torch import Tensor, nn
 
-from dic_plugin.ops.conv_act import Slope, conv_act
+from dic_plugin.ops.conv_act import Slope, conv_act, has_hooks
 
 
 class ConvSequential(nn.Sequential):
@@ -33,7 +33,7 @@ class ConvSequential(nn.Sequential):
 
 def _is_plain_activation(layer: nn.Module) -> bool:
     is_known = isinstance(layer, (nn.ReLU, nn.LeakyReLU)) or (isinstance(layer, nn.PReLU) and layer.num_parameters == 1)
-    return is_known and not layer._forward_hooks and not layer._forward_pre_hooks
+    return is_known and not has_hooks(layer)
 
 
 def _slope(layer: nn.Module) -> Slope:

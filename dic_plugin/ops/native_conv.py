@@ -34,7 +34,8 @@ class _Problem(ctypes.Structure):
 
 @lru_cache(maxsize=None)
 def _library() -> Optional[ctypes.CDLL]:
-    for path in glob.glob(osp.join(osp.dirname(osp.abspath(__file__)), '_conv_act*.so')):
+    outdated = None
+    for path in glob.glob(osp.join(glob.escape(osp.dirname(osp.abspath(__file__))), '_conv_act*.so')):
         try:
             library = ctypes.CDLL(path)
             library.conv_act.restype = None
@@ -46,8 +47,11 @@ def _library() -> Optional[ctypes.CDLL]:
             continue
         if version == ctypes.sizeof(_Problem) * 100 + VERSION:
             return library
-        warnings.warn(f'{path} was built from another version of its sources and is not used, which is several times '
-                      'slower on a CPU. Build it anew: pip install --no-build-isolation -e .')
+        outdated = path
+    if outdated:
+        warnings.warn(
+            f'{outdated} was built from another version of its sources and is not used, which is several times '
+            'slower on a CPU. Build it anew: pip install --no-build-isolation -e .')
     return None
 
 
@@ -78,8 +82,10 @@ def agree(level: int, other: int) -> bool:
     """Whether two levels of bfloat16 give the same, but for the order of sums, with every tile and shape of rows."""
     generator = torch.Generator().manual_seed(0)
     for num_in_ch, num_out_ch, height in ((64, 64, 9), (48, 48, 20), (5, 7, 33)):
-        x = torch.randn(1, num_in_ch, height, 17, generator=generator).bfloat16().to(memory_format=torch.channels_last)
-        weight = torch.randn(1, num_out_ch, num_in_ch, 3, 3, generator=generator)
+        shapes = (1, num_in_ch, height, 17), (1, num_out_ch, num_in_ch, 3, 3)
+        # whatever the defaults are
+        x, weight = (torch.randn(s, generator=generator, dtype=torch.float32, device='cpu') for s in shapes)
+        x = x.bfloat16().to(memory_format=torch.channels_last)
         first, second = (
             convolve([x], weight, None, 1, 1, False,
                      x.new_empty(1, num_out_ch, height, 17).to(memory_format=torch.channels_last), 0.2, None,
@@ -95,12 +101,17 @@ def can_emulate_amx() -> bool:
     return library is not None and library.conv_act_bf16_level() > 0
 
 
-def pixel_rows(x: Tensor) -> Tensor:
-    """``x`` (``B,C,h,w``) itself if its pixels follow without gaps, channels innermost; else a channels-last copy."""
+def has_pixel_rows(x: Tensor) -> bool:
+    """Whether the pixels of ``x`` (``B,C,h,w``) follow at equal distances, channels innermost."""
     batch, channels, height, width = x.shape
     stride = x.stride()
-    if ((stride[1] == 1 or channels == 1) and stride[2] == width * stride[3]
-            and (batch == 1 or stride[0] == height * stride[2])):
+    return ((stride[1] == 1 or channels == 1) and stride[2] == width * stride[3]
+            and (batch == 1 or stride[0] == height * stride[2]))
+
+
+def pixel_rows(x: Tensor) -> Tensor:
+    """``x`` (``B,C,h,w``) itself if it has pixel rows; else a channels-last copy."""
+    if has_pixel_rows(x):
         return x
     # not .contiguous(): it is content with strides that are ambiguous where a dimension is 1
     return torch.empty_like(x, memory_format=torch.channels_last).copy_(x)
