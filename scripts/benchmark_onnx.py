@@ -22,6 +22,7 @@ from dic_plugin.archs import DIC  # noqa: E402
 from dic_plugin.export.onnx_file import ExportError, export_onnx, need  # noqa: E402
 from dic_plugin.export.speed import compare_speed, speed_lines  # noqa: E402
 from dic_plugin.inference import FaceRestorer  # noqa: E402
+from dic_plugin.ops import lay_out_weights  # noqa: E402
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -42,7 +43,7 @@ def main(argv: Optional[List[str]] = None) -> int:
             network, size, described = restorer.network, restorer.input_size, args.weights
         else:
             torch.manual_seed(0)
-            network, size, described = DIC().eval(), 16, "the paper's network, random weights"
+            network, size, described = lay_out_weights(DIC().eval()), 16, "the paper's network, random weights"
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, 'dic.onnx')
             export_onnx(network, path, size, check=False)  # random weights give heatmaps without peaks to agree on

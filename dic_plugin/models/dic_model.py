@@ -56,7 +56,7 @@ class DICModel(FaceModel):
             self.load_network(self.get_bare_model(self.net_g).hourglass, hourglass_path, param_key=param_key)
         super().init_training_settings()
         if self.ema_decay > 0:
-            lay_out(self.net_g_ema, self.opt, self.device, is_compiled=False)
+            lay_out(self.net_g_ema, self.opt, self.device, by_torch=False)
             if hourglass_path:
                 hourglass = self.get_bare_model(self.net_g).hourglass
                 self.net_g_ema.hourglass.load_state_dict(hourglass.state_dict())

@@ -75,7 +75,7 @@ class FaceModel(SRModel):
     # ---------------------------------------------------------------- weights
     def model_to_device(self, net: torch.nn.Module) -> torch.nn.Module:
         is_compiled = bool(self.opt.get('compile'))
-        lay_out(net, self.opt, self.device, is_compiled)
+        lay_out(net, self.opt, self.device, is_compiled or bool(self.is_train and self.opt.get('amp')))
         if is_compiled:
             net.compile()
         return super().model_to_device(net)

@@ -79,7 +79,7 @@ class LandmarkModel(FaceModel):
         if self.ema_decay > 0:
             get_root_logger().info(f'Use Exponential Moving Average with decay: {self.ema_decay}')
             self.net_g_ema = build_network(self.opt['network_g']).to(self.device).eval()
-            lay_out(self.net_g_ema, self.opt, self.device, is_compiled=False)
+            lay_out(self.net_g_ema, self.opt, self.device, by_torch=False)
             path = self.opt['path']
             if path.get('pretrain_network_g'):
                 self.load_network(self.net_g_ema, path['pretrain_network_g'], path.get('strict_load_g', True),

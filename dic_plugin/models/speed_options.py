@@ -55,19 +55,19 @@ def uses_channels_last(opt: Mapping[str, Any], device: torch.device) -> bool:
     return device.type == 'cpu' if given is None else given
 
 
-def lay_out(net: nn.Module, opt: Mapping[str, Any], device: torch.device, is_compiled: bool) -> nn.Module:
+def lay_out(net: nn.Module, opt: Mapping[str, Any], device: torch.device, by_torch: bool) -> nn.Module:
     """Bring the weights into the order in memory that is fastest to read, in place; ``channels_last: false`` does not.
 
     Args:
         net: the network.
         opt: the options of the run.
         device: where the network will run.
-        is_compiled: whether it will run compiled.
+        by_torch: whether torch's own operations will run it, compiled or with gradients under autocast.
     """
     if not uses_channels_last(opt, device):
         return net
     net.to(memory_format=torch.channels_last)
-    runs_native = device.type == 'cpu' and not opt.get('amp') and not is_compiled and native_is_available()
+    runs_native = device.type == 'cpu' and not by_torch and native_is_available()
     if runs_native and any(isinstance(module, ConvSequential) for module in net.modules()):
         lay_out_weights(net)
     return net
