@@ -53,6 +53,15 @@ def test_weights_are_found_by_the_names_of_their_tensors(tmp_path):
     assert find_weights(str(tmp_path / 'missing')) == []
 
 
+def test_weights_in_the_format_of_older_torch_are_found(weights, tmp_path):
+    content = torch.load(weights)
+    torch.save(content, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
+    torch.save({'stem.0.weight': torch.zeros(1)}, tmp_path / 'other.pth', _use_new_zipfile_serialization=False)
+    (tmp_path / 'cut_off.pth').write_bytes(Path(weights).read_bytes()[:-100])
+    assert find_weights(str(tmp_path)) == [str(tmp_path / 'old.pth')]
+    assert get_restorer(str(tmp_path / 'old.pth'), 'cpu').num_steps == 2
+
+
 def test_a_restorer_is_kept_until_its_file_changes(tmp_path):
     path = save_weights(tmp_path / 'weights.pth', RECORD)
     first = get_restorer(path, 'cpu')

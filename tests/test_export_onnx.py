@@ -78,6 +78,20 @@ def test_the_command_line_tells_the_difference_and_the_file(weights, tmp_path, c
     assert [path.name for path in target.parent.iterdir()] == ['dic.onnx']
 
 
+@pytest.mark.parametrize('options, expected',
+                         [(['--weights=~/net.pth'], ['net.onnx', 'net.pth']),
+                          (['--weights=~/net.pth', '--output=~/dic.onnx'], ['dic.onnx', 'net.pth'])])
+def test_home_is_found(weights, no_trace, tmp_path, monkeypatch, options, expected):
+    home, here = tmp_path / 'home', tmp_path / 'here'
+    home.mkdir()
+    here.mkdir()
+    (home / 'net.pth').write_bytes(Path(weights).read_bytes())
+    monkeypatch.setenv('HOME', str(home))
+    monkeypatch.chdir(here)
+    assert main([*options, '--no-check']) == 0
+    assert sorted(path.name for path in home.iterdir()) == expected and list(here.iterdir()) == []
+
+
 def test_comparison_finds_another_networks_file(exported):
     difference = compare(tiny_network(seed=1), exported, batches=(1, ))
     assert not difference.agrees and difference.sr > 1e-3

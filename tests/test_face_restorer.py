@@ -175,6 +175,16 @@ def test_damaged_weights_are_refused(weights, tmp_path):
         FaceRestorer(str(tmp_path / 'weights.pth'), 'cpu')
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_weights_that_are_not_finite_are_refused(weights, tmp_path, value):
+    content = torch.load(weights)
+    for name in ('block.compress_in.0.weight', 'first_block.compress_in.0.weight'):
+        content['params'][name].view(-1)[0] = value
+    torch.save(content, tmp_path / 'diverged.pth')
+    with pytest.raises(CheckpointError, match=r'diverged.pth: first_block.compress_in.0.weight holds NaN or infinite'):
+        FaceRestorer(str(tmp_path / 'diverged.pth'), 'cpu')
+
+
 def test_grouping_that_no_shape_tells_has_to_be_recorded(tmp_path):
     path = save_weights(tmp_path / 'weights.pth', num_keypoints=3, component_groups=[[0], [1, 2]])
     with pytest.raises(CheckpointError, match='component_groups'):

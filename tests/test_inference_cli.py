@@ -1,5 +1,6 @@
 """dic-infer: every option, every kind of output, and what it says when something is wrong."""
 import doctest
+import errno
 import importlib.util
 import json
 import os
@@ -187,6 +188,101 @@ def test_one_bad_file_does_not_stop_the_rest(weights, tmp_path, capsys):
     said = capsys.readouterr().err
     assert 'broken.png: cannot be decoded' in said and 'missing.png: does not exist' in said
     assert 'could not use 2: ' in said.splitlines()[-1]
+
+
+def test_a_face_outside_its_photograph_is_left_out(weights, tmp_path, detector, monkeypatch, capsys):
+    """Of the two photographs one has another face, the other has none."""
+
+    def find(self, img):
+        _, landmarks = draw_face(0, 0, 64)
+        return [FoundFace(landmarks + offset, confidence=1.) for offset in (5000, 20)[:img[0, 0, 0] // 50]]
+
+    monkeypatch.setattr(KnownFaces, 'find', find)
+    write_photo(tmp_path / 'one', 1)
+    write_photo(tmp_path / 'two', 2)
+    written = infer(weights, tmp_path, '-i', tmp_path / '*.png')
+    assert written == ['faces/two_00.png', 'landmarks/two.json']
+    said = capsys.readouterr().err
+    assert re.search(r'two.png: a face is left out: .* lies outside the photograph', said)
+    assert re.search(r'one.png: The crop .* lies outside the photograph', said)
+    assert said.splitlines()[-1] == f'could not use 1: {tmp_path / "one.png"}'
+
+
+def test_an_error_about_one_file_does_not_stop_the_rest(weights, tmp_path, monkeypatch, capsys):
+
+    def cautions_of(crop, image, jpeg, size):
+        if not image.any():
+            raise ValueError('it is all black')
+        return []
+
+    monkeypatch.setattr(run, 'cautions_of', cautions_of)
+    crops = write_crops(tmp_path / 'in', 2)
+    cv2.imwrite(str(crops / 'black.png'), np.zeros((16, 16, 3), np.uint8))
+    written = infer(weights, tmp_path, '-i', crops, '--aligned')
+    assert [name for name in written if name.startswith('faces')] == ['faces/face0.png', 'faces/face1.png']
+    said = capsys.readouterr().err
+    assert 'black.png: it is all black' in said and said.splitlines()[-1].startswith('could not use 1: ')
+
+
+def test_a_result_that_its_format_cannot_hold_does_not_stop_the_rest(weights, tmp_path, detector, monkeypatch, capsys):
+    for name in ('a', 'b'):
+        write_photo(tmp_path / name, 1)
+
+    def paste(job, *_):
+        return np.zeros((1, 16384 if job.name == 'a' else 10, 3), np.uint8)
+
+    monkeypatch.setattr(run, '_paste', paste)
+    written = infer(weights, tmp_path, '-i', tmp_path / '*.png', '--paste-back', '--ext', 'webp')
+    assert written == ['faces/a_00.webp', 'faces/b_00.webp', 'landmarks/b.json', 'photos/b.webp']
+    said = capsys.readouterr()
+    assert 'a.webp: an image of 16384x1 pixels cannot be written' in said.err
+    assert said.err.splitlines()[-1] == f'could not use 1: {tmp_path / "a.png"}'
+    assert said.out.splitlines()[-1].startswith('wrote 4 files')
+
+
+def test_a_name_too_long_for_a_result_does_not_stop_the_rest(weights, tmp_path, capsys):
+    crops = write_crops(tmp_path / 'in', 1)
+    long = crops / f'{"a" * 250}.png'
+    (crops / 'face0.png').replace(long)
+    write_crops(crops, 2)
+    written = infer(weights, tmp_path, '-i', crops, '--aligned', '--suffix', 'dic')
+    assert written == [
+        'faces/face0_dic.png', 'faces/face1_dic.png', 'landmarks/face0_dic.json', 'landmarks/face1_dic.json'
+    ]
+    said = capsys.readouterr()
+    assert f'{long}: a result cannot be written (File name too long)' in said.err
+    assert said.err.splitlines()[-1] == f'could not use 1: {long}'
+    assert said.out.splitlines()[-1].startswith('wrote 4 files')
+
+
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_what_would_meet_every_file_ends_it(weights, tmp_path, monkeypatch, capsys, number):
+    asked = []
+
+    def write_image(path, image):
+        asked.append(path)
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(run, 'write_image', write_image)
+    infer(weights, tmp_path, '-i', write_crops(tmp_path / 'in', 3), '--aligned', code=1)
+    assert len(asked) == 1 and f'error: [Errno {number}]' in capsys.readouterr().err
+
+
+def test_what_was_read_before_an_error_ends_it_is_restored(weights, tmp_path, detector, monkeypatch, capsys):
+    for name, num_faces in (('a', 1), ('b', 1), ('c', 2), ('d', 1)):
+        write_photo(tmp_path / name, num_faces)
+    find_as_known = KnownFaces.find
+
+    def find(self, img):
+        if img[0, 0, 0] == 100:
+            raise RuntimeError('the detector is broken')
+        return find_as_known(self, img)
+
+    monkeypatch.setattr(KnownFaces, 'find', find)
+    written = infer(weights, tmp_path, '-i', tmp_path / '*.png', code=1)
+    assert written == ['faces/a_00.png', 'faces/b_00.png', 'landmarks/a.json', 'landmarks/b.json']
+    said = capsys.readouterr()
+    assert 'error: the detector is broken' in said.err and said.out.splitlines()[-1].startswith('wrote 4 files')
 
 
 def test_cautions_are_said_once_a_kind(weights, tmp_path, capsys):

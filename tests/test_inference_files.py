@@ -69,6 +69,16 @@ def test_images_are_written_as_rgb(tmp_path, ext, tolerance):
     assert os.listdir(tmp_path) == [f'image{ext}']
 
 
+@pytest.mark.parametrize('ext, width', [('.webp', 16384), ('.jpg', 65501)])
+def test_images_that_a_format_cannot_hold_are_refused(tmp_path, ext, width):
+    path = tmp_path / f'image{ext}'
+    path.write_bytes(b'as before')
+    with pytest.raises(ValueError, match=f'image{ext}: an image of {width}x2 pixels .* such as png'):
+        write_image(str(path), np.zeros((2, width, 3), np.uint8))
+    assert os.listdir(tmp_path) == [path.name] and path.read_bytes() == b'as before'
+    write_image(str(tmp_path / 'image.png'), np.zeros((2, width, 3), np.uint8))
+
+
 @pytest.mark.parametrize('error', [OSError('disk full'), KeyboardInterrupt()])
 def test_half_a_file_never_appears(tmp_path, monkeypatch, error):
     path = tmp_path / 'image.png'

@@ -70,6 +70,26 @@ def test_no_tiles_where_the_whole_shows_such_faces():
     assert len(detector.seen) == 1
 
 
+def test_faces_that_only_the_detectors_shrinking_hides_are_searched_for():
+    large = photo(3000, 2000, (2200, 1500, 70), (955, 640, 64), (100, 100, 400))
+    assert len(find_faces(large, MarkDetector())) == 1
+    detector = MarkDetector()
+    found = find_faces(large, detector, min_face=60)
+    np.testing.assert_allclose(sorted(box[0] for box in boxes(found)), [100, 955, 2200], atol=2)
+    assert detector.seen == [(2000, 3000)] + [(1000, 1000)] * 6  # tiles of 1500 pixels
+
+
+@pytest.mark.parametrize('min_face, tiles', [(40, True), (50, True), (69, True), (70, False), (100, False)])
+def test_tiles_for_faces_of_less_than_a_25th_of_the_longer_side(min_face, tiles):
+    detector = MarkDetector()
+    find_faces(photo(1750, 900), detector, min_face=min_face)
+    assert (len(detector.seen) > 1) == tiles
+
+
+def test_a_narrow_photograph_is_not_shrunk_to_nothing():
+    assert find_faces(photo(4000, 1), MarkDetector(), min_face=120) == []
+
+
 @pytest.mark.parametrize('landmarks', [np.full((4, 2), np.nan), np.zeros((4, 2)), np.zeros((0, 2))])
 def test_faces_without_sense_are_left_out(landmarks):
     detector = MarkDetector()

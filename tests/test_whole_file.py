@@ -15,6 +15,29 @@ def test_half_written_files_never_replace_whole_ones(tmp_path):
     assert path.read_text() == 'whole' and len(list(tmp_path.iterdir())) == 1
 
 
+def test_a_name_as_long_as_the_file_system_allows(tmp_path):
+    path = tmp_path / ('a' * 251 + '.csv')
+    with whole_file(str(path)) as temporary:
+        Path(temporary).write_text('new')
+        assert Path(temporary).parent == tmp_path and Path(temporary).name.startswith('.')
+    assert path.read_text() == 'new' and list(tmp_path.iterdir()) == [path]
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path):
+    (tmp_path / 'plain').write_text('')
+    with whole_file(str(tmp_path / 'whole')) as temporary:
+        Path(temporary).write_text('')
+    assert (tmp_path / 'whole').stat().st_mode == (tmp_path / 'plain').stat().st_mode
+
+
+def test_two_at_a_time_do_not_share_a_temporary_name(tmp_path):
+    path = tmp_path / 'a.csv'
+    with whole_file(str(path)) as one, whole_file(str(path)) as other:
+        Path(one).write_text('one')
+        Path(other).write_text('other')
+    assert path.read_text() == 'one' and list(tmp_path.iterdir()) == [path]
+
+
 def test_what_is_written_takes_the_place(tmp_path):
     path = tmp_path / 'a.csv'
     path.write_text('old')

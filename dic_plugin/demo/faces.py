@@ -17,6 +17,7 @@ from dic_plugin.prepare.process import read_photograph
 
 SYNTHETIC_SEED = 7  # no recipe trains or tests on these
 DIC_NAMES = (b'first_block.', b'hour_glass.')  # in the paper's code and here; in OpenMMLab
+LEGACY_NAMES = 2**20  # bytes; before torch 1.6 files were a pickle with the names, then the numbers
 
 
 class DemoFace(NamedTuple):
@@ -47,9 +48,20 @@ def _may_hold_dic(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = b''.join(archive.read(name) for name in archive.namelist() if name.endswith('/data.pkl'))
-    except (zipfile.BadZipFile, OSError):
+    except zipfile.BadZipFile:
+        names = _legacy_names(path)
+    except OSError:
         return False
     return any(name in names for name in DIC_NAMES)
+
+
+def _legacy_names(path: Path) -> bytes:
+    try:
+        with open(path, 'rb') as file:
+            names = file.read(LEGACY_NAMES)
+    except OSError:
+        return b''
+    return names if names.startswith(b'\x80') else b''  # what is no pickle may be a zip file that is cut off
 
 
 def get_restorer(path: str, device: Optional[str] = None) -> FaceRestorer:

@@ -19,13 +19,14 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
     parser.add_argument('--steps', type=int, metavar='N', help='stop after so many steps; default: all')
     parser.add_argument('--no-check', action='store_true', help='do not compare with PyTorch; needs no onnxruntime')
     args = parser.parse_args(argv)
-    path = args.output or os.path.splitext(args.weights)[0] + '.onnx'
+    weights = os.path.expanduser(args.weights)  # shells leave the ~ of --weights=~/net.pth
+    path = os.path.expanduser(args.output) if args.output else os.path.splitext(weights)[0] + '.onnx'
     try:
-        if os.path.realpath(path) == os.path.realpath(args.weights):
+        if os.path.realpath(path) == os.path.realpath(weights):
             raise ExportError(f'{path}: expected another file than the weights, which are never overwritten.')
-        restorer = FaceRestorer(args.weights, 'cpu', steps=args.steps)
+        restorer = FaceRestorer(weights, 'cpu', steps=args.steps)
         size = args.size or restorer.input_size
-        about = {'weights': os.path.basename(args.weights)}
+        about = {'weights': os.path.basename(weights)}
         if restorer.trained_on:
             about['trained_on'] = ', '.join(restorer.trained_on)
         for note in restorer.notes:

@@ -74,10 +74,17 @@ def write_image(path: str, image: np.ndarray) -> None:
     """Write uint8 RGB ``H,W,3``; the extension says how.
 
     Raises:
+        ValueError: the format cannot hold such an image.
         OSError: it cannot be written. A file that was there before is then unchanged.
     """
     ext = os.path.splitext(path)[1]
-    content = cv2.imencode(ext, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY.get(ext, []))[1]
+    try:
+        done, content = cv2.imencode(ext, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY.get(ext, []))
+    except cv2.error:  # which of the two says that it failed differs between versions and formats of OpenCV
+        done = False
+    if not done:
+        raise ValueError(f'{path}: an image of {image.shape[1]}x{image.shape[0]} pixels cannot be written in this '
+                         'format (WebP holds up to 16383 a side, JPEG 65500); expected another one, such as png.')
     with whole_file(path) as temporary, open(temporary, 'wb') as file:
         file.write(content.tobytes())
 

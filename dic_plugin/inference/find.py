@@ -28,12 +28,13 @@ def find_faces(photo: np.ndarray, detector: Detector, min_face: Optional[int] = 
         Faces that the detector is sure enough of, each once, by the size of their landmarks' bounding box.
     """
     longest = max(photo.shape[:2])
-    zoom = max(min(SEARCHED_SIDE / longest, MOST_ENLARGED), 1)
-    found = _search(photo, (0, 0), zoom, detector)
-    if min_face is not None and zoom * min_face < SEEN_FROM:
-        zoom = min(SEEN_FROM / min_face, MOST_ENLARGED)
-        for x0, y0, tile in _tiles(photo, int(SEARCHED_SIDE / zoom)):
-            found += _search(tile, (x0, y0), zoom, detector)
+    zoom = min(SEARCHED_SIDE / longest, MOST_ENLARGED)
+    found = _search(photo, (0, 0), max(zoom, 1), detector)  # the detector shrinks a large one itself
+    # Below 1 for faces of more than SEEN_FROM pixels: larger tiles, and so fewer of them.
+    closer = zoom if min_face is None else min(SEEN_FROM / min_face, MOST_ENLARGED)
+    if closer > zoom:
+        for x0, y0, tile in _tiles(photo, int(SEARCHED_SIDE / closer)):
+            found += _search(tile, (x0, y0), closer, detector)
     sure = [face for face in found if face.confidence is None or face.confidence >= detector.min_confidence]
     sensible = [face for face in sure if _sides(face).min() > 0]
     once: List[FoundFace] = []
@@ -45,7 +46,7 @@ def find_faces(photo: np.ndarray, detector: Detector, min_face: Optional[int] = 
 
 def _search(img: np.ndarray, origin: Tuple[int, int], zoom: float, detector: Detector) -> List[FoundFace]:
     height, width = img.shape[:2]
-    size = (width, height) if zoom == 1 else (round(width * zoom), round(height * zoom))
+    size = (width, height) if zoom == 1 else (max(round(width * zoom), 1), max(round(height * zoom), 1))
     seen = img if zoom == 1 else mmcv.imresize(img, size, interpolation='bicubic', backend='pillow')
     zooms = np.array(size) / (width, height)
     return [

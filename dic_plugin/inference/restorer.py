@@ -62,7 +62,7 @@ class FaceRestorer:
         notes: what had to be assumed about the weights, in words.
 
     Raises:
-        CheckpointError: the file cannot be read or holds no DIC.
+        CheckpointError: the file cannot be read, holds no DIC, or values that are not finite.
         ValueError: the device is not there or cannot do the dtype, or steps or batch_size make no sense.
 
     >>> from dic_plugin import FaceRestorer

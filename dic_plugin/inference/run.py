@@ -1,4 +1,5 @@
 """Restores the faces of files: reads, finds and cuts them, restores them in batches, writes the results."""
+import errno
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from dic_plugin.prepare.process import read_photograph
 
 FACES, PHOTOS, STRIPS, LANDMARKS = 'faces', 'photos', 'strips', 'landmarks'  # folders of results
 MOST_PENDING = 256 * 2**20  # bytes of photographs that wait for a full batch
+OF_ONE_NAME = (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.EISDIR)  # other errors would meet every file
+
+Say = Callable[[str], None]  # hands one line to people
 
 
 class Settings(NamedTuple):
@@ -54,7 +58,7 @@ class Report:
         written: number of files written.
         num_faces: number of faces restored.
         without_face: files in which no face was found.
-        failed: files that could not be used, and why.
+        failed: files that could not be used, or whose results could not all be written, and why.
         cautions: by kind, (face, detail) of those that it is about.
     """
     written: int = 0
@@ -78,10 +82,12 @@ def restore_files(files: Sequence[str],
                   settings: Settings,
                   report: Report,
                   detector: Optional[Detector] = None,
-                  say: Callable[[str], None] = tqdm.write) -> None:
+                  say: Say = tqdm.write) -> None:
     """Restore every face of every file.
 
-    A file that cannot be used, or has no face, is said, reported and passed over.
+    A file that cannot be used, or has no face, is said, reported and passed over; so is one with a result that its
+    format cannot hold or that its file system cannot name, of which what was written before stays. Of several faces
+    one that cannot be cut out is said and left out.
 
     Args:
         files: images.
@@ -93,7 +99,7 @@ def restore_files(files: Sequence[str],
 
     Raises:
         ValueError: a result would overwrite its source, or there is no detector, but need of one.
-        OSError: a result cannot be written.
+        OSError: results cannot be written, such as for lack of space.
         RuntimeError: the device cannot, such as for lack of memory.
     """
     if detector is None and not settings.aligned:
@@ -102,11 +108,13 @@ def restore_files(files: Sequence[str],
     pending: List[_Job] = []
     for path, name in zip(tqdm(files, unit='file', disable=None), result_names(files)):
         try:
-            job = _open(path, name, restorer, settings, detector)
-        except (Skipped, OSError) as error:
-            report.failed.append((path, str(error)))
-            say(f'{path}: {error}')
+            job = _open(path, name, restorer, settings, detector, say)
+        except (Skipped, OSError, ValueError) as error:
+            _fail(path, str(error), report, say)
             continue
+        except Exception:  # ends it all, but not what was read before
+            _finish(pending, restorer, settings, report, say)
+            raise
         if not job.crops:
             report.without_face.append(path)
             say(f'{path}: no face found')
@@ -114,10 +122,14 @@ def restore_files(files: Sequence[str],
         pending.append(job)
         full = sum(len(job.crops) for job in pending) >= restorer.batch_size
         if full or sum(job.image.nbytes for job in pending) >= MOST_PENDING:
-            _finish(pending, restorer, settings, report)
+            _finish(pending, restorer, settings, report, say)
             pending = []
-    if pending:
-        _finish(pending, restorer, settings, report)
+    _finish(pending, restorer, settings, report, say)
+
+
+def _fail(path: str, reason: str, report: Report, say: Say) -> None:
+    report.failed.append((path, reason))
+    say(f'{path}: {reason}')
 
 
 def _keep_sources(files: Sequence[str], settings: Settings) -> None:
@@ -128,25 +140,42 @@ def _keep_sources(files: Sequence[str], settings: Settings) -> None:
                              f'folder than {settings.output}.')
 
 
-def _open(path: str, name: str, restorer: FaceRestorer, settings: Settings, detector: Optional[Detector]) -> _Job:
+def _open(path: str, name: str, restorer: FaceRestorer, settings: Settings, detector: Optional[Detector],
+          say: Say) -> _Job:
     image = read_photograph(path)
     size, upscale = restorer.input_size, restorer.upscale
     if settings.aligned:
         crops = [crop_aligned(image, size, upscale)]
     else:
-        crops = [
-            crop_face(image, face, size, upscale, settings.margin)
-            for face in find_faces(image, detector, settings.min_face)
-        ]
+        crops, left_out = [], []
+        for face in find_faces(image, detector, settings.min_face):
+            try:
+                crops.append(crop_face(image, face, size, upscale, settings.margin))
+            except ValueError as error:
+                left_out.append(str(error))
+        if left_out and not crops:
+            raise Skipped(left_out[0])
+        for reason in left_out:
+            say(f'{path}: a face is left out: {reason}')
     jpeg = is_jpeg(path)
     return _Job(path, name, image, crops, [cautions_of(crop, image, jpeg, size) for crop in crops])
 
 
-def _finish(jobs: List[_Job], restorer: FaceRestorer, settings: Settings, report: Report) -> None:
+def _finish(jobs: List[_Job], restorer: FaceRestorer, settings: Settings, report: Report, say: Say) -> None:
+    """Restore the faces of these files, if any, and write their results."""
+    if not jobs:
+        return
     restored = restorer([crop.lq for job in jobs for crop in job.crops])
     first = 0
     for job in jobs:
-        _write(job, restored, first, restorer, settings, report)
+        try:
+            _write(job, restored, first, restorer, settings, report)
+        except ValueError as error:
+            _fail(job.path, str(error), report, say)
+        except OSError as error:
+            if error.errno not in OF_ONE_NAME:
+                raise
+            _fail(job.path, f'a result cannot be written ({error.strerror})', report, say)
         first += len(job.crops)
 
 

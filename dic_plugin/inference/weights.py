@@ -1,6 +1,7 @@
 """The weights of a DIC and what network they are of, read from a training's checkpoint or from a published one."""
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
+import torch
 from torch import Tensor
 
 from dic_plugin.archs import DIC
@@ -70,13 +71,17 @@ def build_network(weights: Weights, path: str) -> DIC:
     """The network with its weights, in evaluation mode, on the CPU.
 
     Raises:
-        CheckpointError: the weights are not exactly those of the network; names the tensors.
+        CheckpointError: the weights are not exactly those of the network, or not finite; names the tensors.
     """
     try:
         network = DIC(**weights.options)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f'{path}: holds no DIC that can be built: {error}') from error
     load_into(network, weights.params, path)
+    for name, values in network.state_dict().items():
+        if not torch.isfinite(values).all():  # its faces would be black, and nothing else would tell
+            raise CheckpointError(f'{path}: {name} holds NaN or infinite values; expected finite ones. If the training '
+                                  'diverged, take an earlier checkpoint.')
     return network.eval().requires_grad_(False)
 
 
