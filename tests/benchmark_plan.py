@@ -35,7 +35,7 @@ PLAN = dict(
     protocols=['basicsr-y', 'rgb'],
     landmark_error='inter-ocular',
     metrics=dict(
-        psnr_rgb=dict(type='calculate_psnr', crop_border=8, title='PSNR, RGB', digits=1, better='higher'),
+        psnr_again=dict(type='calculate_psnr', crop_border=8, title='PSNR, RGB', digits=1, better='higher'),
         nrmse_again=dict(type='calculate_nrmse', norm='inter_ocular', better='lower')),
     compare_with='DIC',
     gallery=2,

@@ -1,5 +1,7 @@
 """Parts of the benchmark that need no process: logs, costs, reasons of failures, threads, records."""
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -7,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from benchmark_plan import write_plan
 
 from dic_plugin.benchmark import cli
 from dic_plugin.benchmark import machine as machine_module
@@ -22,8 +25,9 @@ def line(second, text):
     return f'2026-01-02 03:{second // 60:02d}:{second % 60:02d},500 INFO: {text}\n'
 
 
-def iteration(second, number):
-    return line(second, f'[train..][epoch:  0, iter:{number:8,d}, lr:(1.000e-03,)] [eta: 0:00:01, time (data): 9 (0)] ')
+def iteration(second, number, epoch=0):
+    return line(second,
+                f'[train..][epoch:{epoch:3d}, iter:{number:8,d}, lr:(1.000e-03,)] [eta: 0:00:01, time (data): 9 (0)] ')
 
 
 def validation(second, psnr):
@@ -51,9 +55,18 @@ def test_a_resumed_training_goes_on_in_another_log(tmp_path):
     assert log.curves == {'psnr': [(10, 1), (20, 2)]}
 
 
+def test_the_first_epoch_counts_only_where_there_is_no_other(tmp_path):
+    drawn = line(0, 'Start training from epoch: 0, iter: 0') + iteration(50, 10) + iteration(100, 20)
+    path = tmp_path / 'train_x_20260102_030000.log'
+    path.write_text(drawn)
+    assert read_training_log(tmp_path, 40)[:2] == (5, True)
+    path.write_text(drawn + iteration(110, 30, epoch=1))
+    assert read_training_log(tmp_path, 40)[:2] == (1, False)
+
+
 def test_a_log_of_nothing(tmp_path):
     (tmp_path / 'train_x_20260102_030000.log').write_text('Traceback\n')
-    assert read_training_log(tmp_path, 20) == (None, {})
+    assert read_training_log(tmp_path, 20) == (None, True, {})
 
 
 # ---------------------------------------------------------------- cost
@@ -170,6 +183,44 @@ def test_only_equal_inputs_count_as_done(tmp_path):
     assert workspace.finished('a', 'test', dict(x=[1, 2])) is None
     (tmp_path / 'records/a.train.json').write_text('{"inputs": ')  # cut off by a full disk
     assert workspace.finished('a', 'train', dict(x=[1, 2])) is None
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='there are no such locks on Windows')
+def test_one_benchmark_at_a_time_uses_a_folder(tmp_path):
+    workspace, machine = Workspace(tmp_path), Machine()
+    with workspace.locked() as machine.kept_open:
+        with pytest.raises(ValueError, match='is in use by another benchmark'), Workspace(tmp_path).locked():
+            pass
+        code = 'import os, sys, time\nprint("up", flush=True)\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)'
+        thread = threading.Thread(
+            target=machine.run, args=(['-c', code, str(tmp_path / 'end')], tmp_path / 'log', None))
+        thread.start()
+        while not (tmp_path / 'log').exists() or 'up' not in (tmp_path / 'log').read_text():
+            time.sleep(0.05)
+    with pytest.raises(ValueError, match='left running'), Workspace(tmp_path).locked():  # by the child
+        pass
+    (tmp_path / 'end').touch()
+    thread.join(60)
+    with Workspace(tmp_path).locked():
+        pass
+
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGHUP'), reason='there are no terminals to be closed on Windows')
+@pytest.mark.parametrize('name, status', [('SIGTERM', 130), ('SIGHUP', 130), ('ignored', 1)])
+def test_a_closed_terminal_is_an_interruption(tmp_path, monkeypatch, name, status):
+    number = getattr(signal, name, signal.SIGHUP)
+
+    def end(*_):
+        os.kill(os.getpid(), number)
+        raise ValueError('not interrupted')
+
+    before = signal.signal(number, signal.SIG_IGN if name == 'ignored' else signal.SIG_DFL)  # nohup ignores it
+    try:
+        monkeypatch.setattr(cli, 'run_benchmark', end)
+        assert cli.main(['-opt', str(write_plan(tmp_path)), '--gpus', 'none', '-o', str(tmp_path)]) == status
+        assert signal.getsignal(number) == (signal.SIG_IGN if name == 'ignored' else signal.SIG_DFL)
+    finally:
+        signal.signal(number, before)
 
 
 def test_fingerprint_is_of_the_content(tmp_path):

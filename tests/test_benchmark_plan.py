@@ -1,6 +1,7 @@
 """The benchmark's YAML: what is shipped, how options are merged and stretched, and what is refused."""
 import glob
 import os
+import re
 
 import numpy as np
 import pytest
@@ -119,6 +120,29 @@ def test_iterations_change_all_budgets_in_proportion(tmp_path):
     assert read_plan(str(write_plan(tmp_path, models=models)), only=['GAN']).models.keys() == {'EDSR', 'GAN'}
 
 
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=8), st.integers(1, 3000))
+def test_periods_last_as_long_as_the_training(periods, after):
+    """Each rounded on its own they would end before it, and then there is no learning rate."""
+    options = dict(train=dict(total_iter=sum(periods), scheduler=dict(periods=periods)))
+    stretched = with_iterations(options, after)['train']['scheduler']['periods']
+    assert len(stretched) == len(periods) and min(stretched) >= 1
+    assert sum(stretched) == after or (sum(stretched) > after and 1 in stretched)
+
+
+def test_what_a_plan_may_leave_out(tmp_path):
+    defaults = {key: value for key, value in PLAN['defaults'].items() if key != 'val'}
+    defaults['train'] = dict(defaults['train'], ema_decay=None)
+    defaults['datasets'] = dict(train=defaults['datasets']['train'])
+    plan = read_plan(str(write_plan(tmp_path, defaults=defaults, evaluators=None, references=None)))
+    assert plan.models['EDSR'].param_key == 'params' and plan.evaluators == plan.references == []
+    assert read_plan(
+        str(write_plan(tmp_path, defaults=dict(PLAN['defaults'], val=dict(val_freq=1, save_img=False, metrics=None)))))
+
+
+def test_a_given_time_is_shortened_with_the_iterations(tmp_path):
+    assert read_plan(str(write_plan(tmp_path, training_time=60)), iterations=1).training_time == 30
+
+
 def test_written_option_files_are_basicsrs(tmp_path):
     text = option_text(dict(name='x', train=dict(lr=1e-4, milestones=(1, 2), nothing=None)), 'comment')
     assert text.startswith('# comment\n') and PLUGIN in text
@@ -161,9 +185,21 @@ def with_model(**changes):
     (dict(compare_with='DICK'), "compare_with: DICK: no such model; did you mean 'DIC'"),
     (dict(gallery=-1), 'gallery is -1; expected a whole number from 0'),
     (dict(references=[dict(model='x')]), 'references:0:data: missing'),
+    (dict(references=dict(model='x')), 'references: expected a list'),
+    (dict(references=[dict(PLAN['references'][0], psnr='27.37')]), "references:0:psnr is '27.37'; expected a number"),
+    (dict(references=[dict(PLAN['references'][0], confirmed='no')]), "confirmed is 'no'; expected true or false"),
+    (dict(evaluators=['judge']), 'evaluators: expected names with their options'),
+    (dict(metrics=['psnr']), 'metrics: expected names with their options'),
+    *[(dict(metrics={name: dict(type='calculate_psnr', better='higher')}), f'metrics:{name}: the tables have a column')
+      for name in ('psnr', 'ssim_basicsr-y', 'params', 'nrmse', 'ssim_low')],
+    (dict(metrics=dict(m=dict(type='calculate_psnr', better='higher', digits='two'))), "metrics:m:digits is 'two'"),
+    (with_model(title=2), 'models:EDSR:title is 2; expected text'),
+    (with_model(title='Bicubic'), 'expected text that no other model has (bicubic does)'),
+    (with_model(param_key='ema'), "models:EDSR:param_key is 'ema'; expected params or params_ema"),
+    (with_model(logger=dict(print_freq=0)), 'logger:print_freq is 0; expected a whole number from 1'),
 ])  # yapf: disable
 def test_mistakes_are_named(tmp_path, changes, message):
-    with pytest.raises(OptionError, match=message.replace('(', r'\(')):
+    with pytest.raises(OptionError, match=re.escape(message)):
         read_plan(str(write_plan(tmp_path, **changes)))
 
 

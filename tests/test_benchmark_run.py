@@ -9,6 +9,7 @@ import pytest
 import torch
 from basicsr.archs import build_network
 from basicsr.data import build_dataset
+from basicsr.utils.registry import METRIC_REGISTRY
 from benchmark_plan import PLAN, write_plan
 
 from dic_plugin.benchmark.cli import main
@@ -22,6 +23,8 @@ from dic_plugin.utils.checkpoint import load_params
 # its result has half of the size, which shows in training only
 BROKEN = dict(
     title='Broken', network_g=dict(type='RRDBNet', num_in_ch=3, num_out_ch=3, scale=8, num_feat=4, num_block=1))
+
+EDSR_AGAIN = dict(PLAN['models'], EDSR=dict(PLAN['models']['EDSR'], manual_seed=1))
 
 
 def run(folder, *arguments, **changes):
@@ -65,7 +68,7 @@ def test_figures_are_those_of_the_evaluation(finished, rows):
                 psnr='basicsr-y', ssim='basicsr-y', nrmse='inter-ocular', failure_rate='inter-ocular').items():
             assert values[key] == pytest.approx(found[key, measure]._asdict(), rel=1e-5)
         assert values['nrmse_again'] == pytest.approx(values['nrmse'], rel=1e-4)  # landmarks are handed to metrics
-        assert values['psnr_rgb']['mean'] == pytest.approx(found['psnr', 'rgb'].mean)  # by the plan's own metric
+        assert values['psnr_again']['mean'] == pytest.approx(found['psnr', 'rgb'].mean)  # by the plan's own metric
         shown = f'{found["psnr", "basicsr-y"].mean:.2f} [{found["psnr", "basicsr-y"].low:.2f}, '
         assert shown in (folder / 'table.md').read_text()
 
@@ -182,14 +185,55 @@ def test_what_is_done_is_not_done_again_and_what_stopped_goes_on(finished, capsy
 def test_changed_options_train_again_and_time_is_shared_out(finished, capsys):
     """EDSR with other options and then for a thousandth of a second, which is one iteration."""
     folder, _ = finished
-    models = dict(PLAN['models'], EDSR=dict(PLAN['models']['EDSR'], manual_seed=1))
-    assert run(folder.parent, '--models', 'EDSR', models=models, training_time=0.001) == 0
+    assert run(folder.parent, '--models', 'EDSR', models=EDSR_AGAIN, training_time=0.001) == 0
     said = capsys.readouterr().out
     assert '[EDSR] options have changed' in said and '[EDSR_time] trains 1 iterations' in said
     assert len(list((folder / 'experiments').glob('EDSR_archived_*'))) == 1
     content = json.loads((folder / 'table.json').read_text())
     assert [(row['table'], row['iterations']) for row in content['rows']] == [('iterations', 2), ('time', 1)]
     assert 'Equal training time' in (folder / 'index.html').read_text()
+
+
+def test_whatever_a_metric_or_a_curve_does_the_report_is_written(finished, monkeypatch, capsys):
+    folder, _ = finished
+
+    def refuse(**_):
+        raise AssertionError('two channels')
+
+    monkeypatch.setitem(METRIC_REGISTRY._obj_map, 'refuse', refuse)
+    file = folder / 'records/DIC.train.json'
+    record = json.loads(file.read_text())
+    record['result']['curves']['psnr'][0][1] = float('nan')
+    file.write_text(json.dumps(record))
+    metrics = dict(refused=dict(type='refuse', better='higher'))
+    assert run(folder.parent, '--models', 'DIC', metrics=metrics) == 1
+    row, = json.loads((folder / 'table.json').read_text())['rows']
+    assert row['failed'] == 'measuring: metrics:refused (refuse): AssertionError: two channels'
+    assert row['training']['curves']['psnr'][0][1] is None
+
+
+def test_an_edited_metric_and_a_lost_picture_are_done_again(finished, monkeypatch, capsys):
+    folder, _ = finished
+
+    def measured():
+        assert run(folder.parent, '--models', 'bicubic', metrics=dict(own=dict(type='own', better='higher'))) == 0
+        row, = json.loads((folder / 'table.json').read_text())['rows']
+        return row['values']['own']['mean'], capsys.readouterr().out
+
+    monkeypatch.setitem(METRIC_REGISTRY._obj_map, 'own', lambda **_: 1)
+    assert measured()[0] == 1
+    monkeypatch.setitem(METRIC_REGISTRY._obj_map, 'own', lambda **_: 2)
+    value, said = measured()
+    assert value == 2 and 'tests 3 images' not in said
+    next((folder / 'results/bicubic/visualization/faces').iterdir()).unlink()
+    assert 'tests 3 images' in measured()[1]
+
+
+def test_weights_that_are_no_evaluators_are_said_first(finished, capsys):
+    folder, _ = finished
+    weights = str(folder / 'experiments/EDSR/models/net_g_latest.pth')
+    assert run(folder.parent, '--models', 'bicubic', evaluators=dict(judge=dict(weights=weights))) == 1
+    assert 'net_g_latest.pth' in capsys.readouterr().err
 
 
 def test_mistaken_options_are_said_on_one_line(tmp_path, capsys):

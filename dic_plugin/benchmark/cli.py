@@ -31,15 +31,27 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
         type=int,
         metavar='N',
         help='models at a time on the CPU, sharing its cores. Default: all, one per core at most')
-    parser.add_argument('-o', '--out', default='results/benchmark', metavar='DIR', help='default: %(default)s/<name>')
+    parser.add_argument(
+        '-o',
+        '--out',
+        default='results/benchmark',
+        metavar='DIR',
+        help='default: %(default)s/<name>, with --iterations N <name>_<N>')
     args = parser.parse_args(argv)
-    handler = signal.signal(signal.SIGTERM, _interrupt)
+    # a closed terminal (SIGHUP) ends it, unless it was started by nohup
+    ending = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
+    handlers = {
+        number: signal.signal(number, _interrupt)
+        for number in ending if signal.getsignal(number) != signal.SIG_IGN
+    }
     try:
         plan = read_plan(args.opt, args.iterations, args.models)
         machine = _machine(args.gpus, args.jobs, len(plan.models))
-        workspace = Workspace(Path(args.out) / plan.name)
-        outcome = run_benchmark(plan, workspace, machine, lambda line: print(line, flush=True))
-        path = write_report(outcome, workspace)
+        # of its own, so that a first look never takes the place of the whole
+        workspace = Workspace(Path(args.out) / (f'{plan.name}_{args.iterations}' if args.iterations else plan.name))
+        with workspace.locked() as machine.kept_open:
+            outcome = run_benchmark(plan, workspace, machine, lambda line: print(line, flush=True))
+            path = write_report(outcome, workspace)
     except OptionError as error:
         print(f'Error in the options: {error}', file=sys.stderr)
         return 2
@@ -50,9 +62,11 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
         print('Interrupted; the same command goes on where it stopped.', file=sys.stderr)
         return 130
     finally:
-        signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     print(f'\n{(workspace.root / "table.md").read_text(encoding="utf-8")}\nThe page: {path}')
     failed = [row.run.name for row in outcome.rows if row.run.failed]
+    failed += [f'evaluator {each.name}' for each in plan.evaluators if each.name not in outcome.evaluators]
     if failed:
         print(f'Failed: {", ".join(dict.fromkeys(failed))}; the same command tries again.', file=sys.stderr)
     return 1 if failed else 0
@@ -70,10 +84,9 @@ def _machine(gpus: Optional[str], jobs: Optional[int], num_models: int) -> Machi
         chosen = []
     else:
         parts = gpus.split(',')
-        if not all(part.isdigit() and int(part) < there for part in parts):
-            raise OptionError(
-                f'--gpus {gpus}: expected numbers below {there}, the number of GPUs here, such as 0,1; or '
-                'none.')
+        if not all(part.isdigit() and int(part) < there for part in parts) or len(set(parts)) < len(parts):
+            raise OptionError(f'--gpus {gpus}: expected different numbers below {there}, the number of GPUs here, such '
+                              'as 0,1; or none.')
         chosen = [int(part) for part in parts]
     if jobs is not None and jobs < 1:
         raise OptionError(f'--jobs {jobs}: expected a whole number from 1.')

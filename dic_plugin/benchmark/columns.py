@@ -93,7 +93,7 @@ def _costs(batch_size: int) -> List[Column]:
         return None if run.training_seconds is None else run.training_seconds / 60
 
     return [
-        Column('params', 'Parameters (M)', '.2f', 'lower', 'of the network that is tested, in millions',
+        Column('params', 'Parameters (M)', '.2f', 'lower', 'of the network as it is trained, in millions',
                of_cost('params', 1e6)),
         Column(
             'gflop', 'GFLOP', '.2f', 'lower',
@@ -106,8 +106,8 @@ def _costs(batch_size: int) -> List[Column]:
                of_cost('peak_memory', 2**20)),
         Column(
             'training_minutes', 'Training (min)', '.1f', 'lower',
-            'iterations times the median time of one, on this device; without validation, and for a model that starts '
-            "from another without the other's", minutes),
+            'iterations times the median time of one; without validation, and for a model that starts from another '
+            "without the other's", minutes),
     ]
 
 

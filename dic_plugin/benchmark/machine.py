@@ -14,6 +14,7 @@ from typing import Dict, Iterator, List, Optional, Sequence, Set
 import torch
 
 import dic_plugin
+from dic_plugin.ops import native_is_available
 
 PACKAGE_ROOT = str(Path(dic_plugin.__file__).resolve().parent.parent)
 LONGEST_REASON = 300
@@ -39,6 +40,7 @@ class Machine:
         self.threads = num_threads(self.jobs)
         self.num_gpu = 1 if self.gpus else 0  # BasicSR's option
         self.device = f'cuda:{self.gpus[0]}' if self.gpus else 'cpu'
+        self.kept_open: Sequence[int] = ()  # files that children hold open, too, see Workspace.locked
         self._slots: 'queue.Queue[Optional[int]]' = queue.Queue()
         for slot in self.gpus or [None] * self.jobs:
             self._slots.put(slot)
@@ -47,13 +49,14 @@ class Machine:
         self._stopped = False
 
     def description(self) -> str:
-        """What the times are of: the device, threads and torch."""
+        """What the times are of: the device, threads, torch, and whether DIC's native operation is there."""
         if self.gpus:
-            name = torch.cuda.get_device_name(self.gpus[0])
+            name = ', '.join(dict.fromkeys(torch.cuda.get_device_name(gpu) for gpu in self.gpus))
         else:
             threads = f'{self.threads} thread' + ('s' if self.threads > 1 else '')
             at_once = f', {self.jobs} processes at a time' if self.jobs > 1 else ''
             name = f'CPU ({processor()}), {threads} a process{at_once}'
+            name += '' if native_is_available() else ', without the native operation of dic_plugin'
         return f'{name}; torch {torch.__version__}'
 
     @contextmanager
@@ -81,6 +84,7 @@ class Machine:
                                          stdout=file,
                                          stderr=subprocess.STDOUT,
                                          env=self._environment(slot),
+                                         pass_fds=self.kept_open,
                                          start_new_session=os.name == 'posix')
                 self._children.add(child)
             code = child.wait()

@@ -95,8 +95,8 @@ def _own_metrics(pictures: str, test_set: TestSet, evaluator: Optional[LandmarkE
         for name, option in options.items():
             try:
                 values[name].append(float(calculate_metric(data, option)))
-            except (ValueError, TypeError, RuntimeError, IndexError) as error:
-                raise ValueError(f'metrics:{name} ({option["type"]}): {error}') from error
+            except Exception as error:  # anybody's function
+                raise ValueError(f'metrics:{name} ({option["type"]}): {type(error).__name__}: {error}') from error
     return values
 
 

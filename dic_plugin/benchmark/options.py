@@ -1,6 +1,7 @@
 """From the plan to BasicSR's option files: merging, budgets, and what the benchmark itself decides."""
 from copy import deepcopy
-from typing import Any, Dict, Mapping, Optional
+from itertools import accumulate
+from typing import Any, Dict, List, Mapping, Optional
 
 import yaml
 
@@ -8,7 +9,8 @@ from dic_plugin.utils.option_check import OptionError, check_options
 
 # Options that count iterations: a training that is made longer or shorter stretches all of them.
 ITERATIONS = (('train', 'total_iter'), ('train', 'warmup_iter'), ('train', 'release_hourglass_iter'),
-              ('train', 'net_d_init_iters'), ('train', 'scheduler', 'periods'), ('train', 'scheduler', 'milestones'))
+              ('train', 'net_d_init_iters'), ('train', 'scheduler', 'periods'), ('train', 'scheduler', 'milestones'),
+              ('train', 'scheduler', 'restarts'))
 PLUGIN = 'plugin: !!python/name:dic_plugin.__version__  # makes BasicSR import the plugin; keep this line\n'
 
 
@@ -41,16 +43,22 @@ def with_iterations(options: Mapping[str, Any], total: int) -> Dict[str, Any]:
     ratio = total / options['train']['total_iter']
 
     def stretched(value: Any) -> Any:
-        if isinstance(value, list):
-            return [stretched(item) for item in value]
         return max(1, round(value * ratio)) if value and value > 0 else value
+
+    def stretched_list(key: str, values: List[int]) -> List[int]:
+        if key != 'periods':
+            return [stretched(value) for value in values]
+        # their ends, so that their sum is not rounded again and again: a training longer than it has no learning rate
+        ends = [round(end * ratio) for end in accumulate(values)]
+        return [max(1, end - start) for start, end in zip([0, *ends], ends)]
 
     for *sections, key in ITERATIONS:
         section: Any = options
         for name in sections:
             section = section.get(name) or {}
         if section.get(key) is not None:
-            section[key] = stretched(section[key])
+            value = section[key]
+            section[key] = stretched_list(key, value) if isinstance(value, list) else stretched(value)
     logger = options.get('logger') or {}
     if logger.get('print_freq', 0) > max(1, total // 4):
         logger['print_freq'] = max(n for n in range(1, max(1, total // 4) + 1) if logger['print_freq'] % n == 0)
@@ -76,7 +84,8 @@ def check_run_options(options: Mapping[str, Any], where: str, metrics: Mapping[s
     complete = dict(training_options(options, 'x', num_gpu=0), rank=0)
     if metrics:
         own = {name: {k: v for k, v in opt.items() if k not in ('title', 'digits')} for name, opt in metrics.items()}
-        complete['val'] = dict(complete.get('val') or {}, metrics={**complete['val'].get('metrics', {}), **own})
+        val = complete.get('val') or dict(val_freq=1, save_img=False)  # to check at least the metrics
+        complete['val'] = dict(val, metrics={**(val.get('metrics') or {}), **own})
     if not is_trained:
         complete['val'] = dict(complete.get('val') or {}, save_img=True)
     try:
@@ -86,6 +95,8 @@ def check_run_options(options: Mapping[str, Any], where: str, metrics: Mapping[s
     if not is_trained:
         return
     logger = options['logger']
+    if not isinstance(logger['print_freq'], int) or logger['print_freq'] < 1:
+        raise OptionError(f'{where}:logger:print_freq is {logger["print_freq"]!r}; expected a whole number from 1.')
     if options['train']['total_iter'] != int(options['train']['total_iter']):
         raise OptionError(f'{where}:train:total_iter: expected a whole number.')
     frequencies = {'logger:save_checkpoint_freq': logger['save_checkpoint_freq']}

@@ -20,6 +20,9 @@ MODEL_KEYS = ('title', 'note', 'weights', 'param_key', 'starts_from', 'untrained
 EVALUATOR_KEYS = ('title', 'weights', 'recipe', 'options')
 REFERENCE_KEYS = ('model', 'data', 'psnr', 'ssim', 'source', 'confirmed')
 METRIC_KEYS = ('title', 'digits')  # beside BasicSR's own
+# of the tables, which a metric's name would hide
+TAKEN = re.compile(r'table|model|title|iterations|starts_from|failed|psnr|ssim|params|gflop|faces_per_second|memory|'
+                   r'training_minutes|(nrmse|failure_rate)(_own|_low|_high)?|.*_(low|high)')
 TIME_SUFFIX = '_time'  # of the runs of the second table
 
 
@@ -134,6 +137,7 @@ def read_plan(path: str, iterations: Optional[int] = None, only: Optional[List[s
     shortened = _shortening(defaults, iterations)
     models = {name: _model(name, block, defaults, shortened, metrics) for name, block in content['models'].items()}
     _check_starts(models)
+    _check_titles(models)
     if only:
         models = _only(models, only)
     with open(path, encoding='utf-8') as file:
@@ -146,7 +150,7 @@ def read_plan(path: str, iterations: Optional[int] = None, only: Optional[List[s
         protocols=_protocols(content),
         landmark_error=_choice(content, 'landmark_error', ERROR_PROTOCOLS, 'inter-ocular'),
         metrics=metrics,
-        training_time=_training_time(content, models),
+        training_time=_training_time(content, models, shortened),
         compare_with=_compare_with(content, models),
         gallery=_count(content, 'gallery', 6, smallest=0),
         speed_batch_size=_count(content, 'speed_batch_size', 8),
@@ -176,7 +180,9 @@ def _model(name: str, block: Any, defaults: Mapping[str, Any], shortened: float,
     check_run_options(options, where, metrics, is_trained)
     if is_trained:
         options = with_iterations(options, max(1, round(total * shortened)))
-    ema = (options.get('train') or {}).get('ema_decay', 0) > 0
+    ema = ((options.get('train') or {}).get('ema_decay') or 0) > 0
+    if own.get('param_key') not in (None, 'params', 'params_ema'):
+        raise OptionError(f'{where}:param_key is {own["param_key"]!r}; expected params or params_ema.')
     return ModelPlan(name, own.get('title', name), own.get('note'), options, weights,
                      own.get('param_key', 'params_ema' if ema else 'params'), own.get('starts_from'), untrained)
 
@@ -207,6 +213,15 @@ def _check_starts(models: Mapping[str, ModelPlan]) -> None:
         seen.append(name)
 
 
+def _check_titles(models: Mapping[str, ModelPlan]) -> None:
+    owners: Dict[str, str] = {}
+    for name, model in models.items():
+        if not isinstance(model.title, str) or model.title in owners:
+            raise OptionError(f'models:{name}:title is {model.title!r}; expected text' + (
+                f' that no other model has ({owners[model.title]} does).' if model.title in owners else '.'))
+        owners[model.title] = name
+
+
 def _only(models: Mapping[str, ModelPlan], only: List[str]) -> Dict[str, ModelPlan]:
     wanted = set()
     for name in only:
@@ -230,7 +245,7 @@ def _test_set(content: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _evaluators(content: Mapping[str, Any]) -> List[EvaluatorPlan]:
     evaluators = []
-    for name, block in (content.get('evaluators') or {}).items():
+    for name, block in _optional_mapping(content, 'evaluators').items():
         where = f'evaluators:{name}'
         _name(name, where)
         if name == OWN:
@@ -252,18 +267,24 @@ def _evaluators(content: Mapping[str, Any]) -> List[EvaluatorPlan]:
 
 
 def _metrics(content: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
-    metrics = content.get('metrics') or {}
+    metrics = _optional_mapping(content, 'metrics')
+    taken = [f'{measure}_{protocol}' for measure in ('psnr', 'ssim') for protocol in _protocols(content)]
     for name, metric in metrics.items():
         _name(name, f'metrics:{name}')
+        if TAKEN.fullmatch(name) or name in taken:
+            raise OptionError(f'metrics:{name}: the tables have a column of that name; expected another.')
         if not isinstance(metric, Mapping) or 'type' not in metric:
             raise OptionError(f'metrics:{name}: expected `type`, a metric of BasicSR\'s registry, and its options.')
         if metric.get('better') not in ('higher', 'lower'):
             raise OptionError(f'metrics:{name}:better is {metric.get("better")!r}; expected higher or lower.')
+        _count(metric, 'digits', 4, smallest=0, where=f'metrics:{name}:')
     return deepcopy(dict(metrics))
 
 
 def _references(content: Mapping[str, Any]) -> List[Dict[str, Any]]:
     references = content.get('references') or []
+    if not isinstance(references, list):
+        raise OptionError(f'references: expected a list (`- model: ...` lines), got {references!r}.')
     for number, row in enumerate(references):
         where = f'references:{number}'
         if not isinstance(row, Mapping):
@@ -272,6 +293,11 @@ def _references(content: Mapping[str, Any]) -> List[Dict[str, Any]]:
         for key in ('model', 'data', 'source', 'confirmed'):
             if key not in row:
                 raise OptionError(f'{where}:{key}: missing; a quoted figure needs it.')
+        if not isinstance(row['confirmed'], bool):
+            raise OptionError(f'{where}:confirmed is {row["confirmed"]!r}; expected true or false.')
+        for key in ('psnr', 'ssim'):
+            if not isinstance(row.get(key), (int, float, type(None))):
+                raise OptionError(f'{where}:{key} is {row[key]!r}; expected a number.')
     return list(references)
 
 
@@ -279,6 +305,14 @@ def _references(content: Mapping[str, Any]) -> List[Dict[str, Any]]:
 def _mapping(content: Mapping[str, Any], key: str) -> None:
     if not isinstance(content.get(key), Mapping) or not content[key]:
         raise OptionError(f'{key}: expected options (`key: value` lines), got {content.get(key)!r}.')
+
+
+def _optional_mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    if content.get(key) is None:
+        return {}
+    if not isinstance(content[key], Mapping):
+        raise OptionError(f'{key}: expected names with their options (`name: ...` lines), got {content[key]!r}.')
+    return content[key]
 
 
 def _name(name: Any, where: str) -> None:
@@ -313,10 +347,13 @@ def _protocols(content: Mapping[str, Any]) -> List[str]:
     return protocols
 
 
-def _training_time(content: Mapping[str, Any], models: Mapping[str, ModelPlan]) -> Union[None, float, str]:
+def _training_time(content: Mapping[str, Any], models: Mapping[str, ModelPlan],
+                   shortened: float) -> Union[None, float, str]:
     value = content.get('training_time')
-    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
+        return value * shortened
     trained = [name for name in content['models'] if name not in models or models[name].is_trained_here]
     if value not in trained:
         raise OptionError(f'training_time is {value!r}; expected seconds, or the name of a model trained here '

@@ -1,8 +1,9 @@
 """The whole benchmark: all runs, side by side, first with equal iterations, then with equal training time."""
+import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from dic_plugin.benchmark.machine import Failed, Machine
 from dic_plugin.benchmark.options import with_iterations
@@ -56,12 +57,16 @@ def run_benchmark(plan: Plan, workspace: Workspace, machine: Machine, say: Calla
         say: is told what happens.
 
     Raises:
-        FileNotFoundError, ValueError: the test set cannot be made.
+        FileNotFoundError, ValueError: the test set cannot be made, or the weights of an evaluator are none.
         KeyboardInterrupt: passed on after all processes have been ended; the next run goes on.
     """
     workspace.write_text(workspace.root / 'benchmark.yml', plan.text)
+    for each in plan.evaluators:
+        if each.weights is not None:
+            LandmarkEvaluator(os.path.expanduser(each.weights), machine.device)  # said before hours of training
     stages = Stages(plan, workspace, machine, write_test_set(plan.test_set, workspace), say)
-    pool = ThreadPoolExecutor(machine.jobs)
+    # a thread for each, so that one that waits for another's weights keeps none from the free slots of the machine
+    pool = ThreadPoolExecutor(len(plan.models) + len(plan.evaluators))
     try:
         evaluators = {each.name: pool.submit(stages.train_evaluator, each) for each in plan.evaluators}
         runs = {name: Run(name, model) for name, model in plan.models.items()}
@@ -69,21 +74,25 @@ def run_benchmark(plan: Plan, workspace: Workspace, machine: Machine, say: Calla
         seconds = _seconds(plan, runs)
         timed = _timed_runs(runs, seconds)
         _train_and_test(pool, stages, {name: run for name, run in timed.items() if name not in runs})
-        weights, warnings = _finished(evaluators, say)
+        weights, networks, warnings = _finished(evaluators, machine.device, say)
+        for run in {**runs, **timed}.values():
+            if run.failed is None:
+                _guarded(stages, run, 'measuring', lambda: stages.measure(run, networks, weights))
+                _guarded(stages, run, 'cost', lambda: stages.cost(run))
     except BaseException:
         machine.stop()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
-    networks = {name: LandmarkEvaluator(str(path), machine.device) for name, path in weights.items()}
-    for run in {**runs, **timed}.values():
-        if run.failed is None:
-            _guarded(stages, run, 'measuring', lambda: stages.measure(run, networks, weights))
-            _guarded(stages, run, 'cost', lambda: stages.cost(run))
     rows = [Row('iterations', run) for run in runs.values()] + [Row('time', run) for run in timed.values()]
     if plan.training_time is not None and seconds is None:
         warnings.append(f'There is no table of equal training time: the log of {plan.training_time} tells none.')
+    warnings += [
+        f'{run.model.title} is not in the table of equal training time: its log tells no time.'
+        for run in runs.values()
+        if seconds is not None and run.training and run.training['seconds_per_iteration'] is None
+    ]
     return Outcome(plan, stages.test_set, rows, networks, seconds, warnings, machine.description())
 
 
@@ -112,21 +121,28 @@ def _one(stages: Stages, run: Run, start: Optional[Run], started: 'Optional[Futu
 def _guarded(stages: Stages, run: Run, stage: str, work: Callable[[], Any]) -> None:
     try:
         work()
-    except (Failed, OSError, ValueError) as error:
-        stages.say(f'[{run.name}] {stage}: {error}')
-        run.failed = run.failed or f'{stage}: {error}'
+    except Exception as error:  # whatever it is, the other models' figures are not to be lost
+        stages.say(f'[{run.name}] {stage}: {_words(error)}')
+        run.failed = run.failed or f'{stage}: {_words(error)}'
 
 
-def _finished(evaluators: Dict[str, 'Future[Path]'], say: Callable[[str], None]) -> Any:
-    """Weights by evaluator, and warnings about those that there are not."""
-    weights, warnings = {}, []
+def _words(error: Exception) -> str:
+    return str(error) if isinstance(error, (Failed, OSError, ValueError)) else f'{type(error).__name__}: {error}'
+
+
+def _finished(evaluators: Dict[str, 'Future[Path]'], device: str,
+              say: Callable[[str], None]) -> Tuple[Dict[str, Path], Dict[str, LandmarkEvaluator], List[str]]:
+    """Weights and networks by evaluator, and warnings about those that there are not."""
+    weights, networks, warnings = {}, {}, []
     for name, future in evaluators.items():
         try:
-            weights[name] = future.result()
-        except (Failed, OSError, ValueError) as error:
-            warnings.append(f'There are no landmarks by the evaluator {name}, whose training failed: {error}')
+            path = future.result()
+            networks[name] = LandmarkEvaluator(str(path), device)
+            weights[name] = path
+        except Exception as error:
+            warnings.append(f'There are no landmarks by the evaluator {name}: {_words(error)}')
             say(warnings[-1])
-    return weights, warnings
+    return weights, networks, warnings
 
 
 # ---------------------------------------------------------------- equal time
@@ -139,14 +155,14 @@ def _seconds(plan: Plan, runs: Dict[str, Run]) -> Optional[float]:
 def _timed_runs(runs: Dict[str, Run], seconds: Optional[float]) -> Dict[str, Run]:
     """One run for every model of the second table: the first one's where it took that long, or else a new one.
 
-    Models that continue another's training have no place there.
+    Models that continue another's training have no place there, nor have given weights, whose time is not known.
     """
     timed: Dict[str, Run] = {}
     for name, run in runs.items() if seconds is not None else ():
         model = run.model
-        if model.starts_from is not None:
+        if model.starts_from is not None or model.weights is not None:
             continue
-        if not model.is_trained_here or run.failed is not None:
+        if model.untrained or run.failed is not None:
             timed[name] = run
             continue
         per_iteration = run.training['seconds_per_iteration']

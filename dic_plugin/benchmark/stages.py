@@ -3,12 +3,16 @@
 A stage that finished with equal inputs is not done again. A training that was interrupted goes on where it stopped;
 one whose options have changed since starts again, and the old one is set aside.
 """
+import hashlib
+import inspect
 import json
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
 import numpy as np
+from basicsr.utils.registry import METRIC_REGISTRY
 
 from dic_plugin import __version__
 from dic_plugin.benchmark.machine import Failed, Machine
@@ -19,6 +23,7 @@ from dic_plugin.benchmark.plan import EvaluatorPlan, ModelPlan, Plan
 from dic_plugin.benchmark.test_set import TestSet
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint, set_aside
+from dic_plugin.evaluation.files import open_results, pair_names
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
 from dic_plugin.evaluation.summary import estimate
 
@@ -32,8 +37,8 @@ class Run:
     Attributes:
         name: of its folders.
         model: as planned, with the options of this budget.
-        training: ``iterations``, ``seconds_per_iteration`` (None if its log has none) and ``curves``; empty if it was
-            not trained here.
+        training: ``iterations``, ``seconds_per_iteration`` (None if its log has none), ``first_epoch_only`` (faces were
+            being drawn meanwhile), ``curves``, and on what ``machine`` and ``date``; empty if it was not trained here.
         cost: see dic_plugin.benchmark.cost.
         measured: see dic_plugin.benchmark.measure.
         failed: the stage that failed, and why.
@@ -93,7 +98,7 @@ class Stages:
         log = read_training_log(experiment, total)
         return self.workspace.finish(
             name, 'train', inputs,
-            dict(iterations=total, seconds_per_iteration=log.seconds_per_iteration, curves=log.curves))
+            dict(iterations=total, machine=self.machine.description(), date=date.today().isoformat(), **log._asdict()))
 
     def weights(self, run: Run) -> Optional[Path]:
         """The checkpoint of a run; None if it has nothing to train."""
@@ -105,7 +110,7 @@ class Stages:
     def test(self, run: Run) -> None:
         """Let BasicSR's test loop write the results of a run."""
         inputs = self._test_inputs(run)
-        if self.workspace.finished(run.name, 'test', inputs) is not None and self._pictures(run).is_dir():
+        if self.workspace.finished(run.name, 'test', inputs) is not None and self._has_all_pictures(run):
             return
         weights = self.weights(run)
         content = testing_options(run.model.options, run.name, self.machine.num_gpu, self.test_set.dataset(), weights
@@ -127,6 +132,12 @@ class Stages:
     def _pictures(self, run: Run) -> Path:
         return self.workspace.pictures(run.name, self.test_set.name)
 
+    def _has_all_pictures(self, run: Run) -> bool:
+        folder, names = self._pictures(run), self.test_set.names
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return False
+        return len(pair_names(open_results(str(folder)).names, names).pairs) == len(names)
+
     def _pipeline(self, what: str, name: str, options: Mapping[str, Any], said: str, *arguments: str) -> None:
         """Run BasicSR's train_pipeline or test_pipeline on an option file that is written for it."""
         file, log = self.workspace.option_file(name, what), self.workspace.log(name, what)
@@ -147,7 +158,8 @@ class Stages:
         key = dict(inputs, machine=self.machine.description())
         done = self.workspace.finished(run.model.name, 'cost', key)
         if done is None:
-            log, options = self.workspace.log(run.model.name, 'cost'), self.workspace.root / 'records' / 'cost.json'
+            log = self.workspace.log(run.model.name, 'cost')
+            options = self.workspace.root / 'options' / f'{run.model.name}_cost.json'
             self.workspace.write_text(options, json.dumps(inputs))
             log.unlink(missing_ok=True)
             with self.machine.slot() as slot:
@@ -166,7 +178,10 @@ class Stages:
                 for name, path in weights.items()
             },
             protocols=self.plan.protocols,
-            metrics=self.plan.metrics,
+            metrics={
+                name: dict(option, source=_source(option['type']))
+                for name, option in self.plan.metrics.items()
+            },
             dic_plugin=__version__)
         done = self.workspace.finished(run.name, 'measure', inputs)
         if done is None:
@@ -181,3 +196,11 @@ class Stages:
             result['estimates'].update({key: estimate(np.array(errors))._asdict() for key, errors in own.items()})
             done = self.workspace.finish(run.name, 'measure', inputs, result)
         run.measured = done
+
+
+def _source(metric: str) -> str:
+    """Fingerprint of a registered metric's code, so that an edited one is measured anew; '' where there is none."""
+    try:
+        return hashlib.sha256(inspect.getsource(METRIC_REGISTRY.get(metric)).encode()).hexdigest()
+    except (OSError, TypeError):  # compiled, or typed in
+        return ''

@@ -22,7 +22,7 @@ def headings(outcome: Outcome) -> Dict[str, str]:
     """What the tables that there are are called, by 'iterations' and 'time'."""
     found = {'iterations': 'Equal iterations'}
     if outcome.of('time'):
-        found['time'] = f'Equal training time ({outcome.seconds / 60:.1f} minutes each)'
+        found['time'] = f'Equal training time (about {outcome.seconds / 60:.1f} minutes each)'
     return found
 
 
@@ -39,9 +39,30 @@ def facts(outcome: Outcome, date: str) -> List[str]:
     ]
     if len(batches) == 1:
         lines.append(f'Batches of {batches.pop()} in training; one training each: figures vary with its seed, too.')
+    elif batches:
+        lines.append(
+            f'Batches differ ({min(batches)} to {max(batches)} images): equal iterations are not as many images.')
+    lines += _facts_of_time(outcome)
     lines.append(f'In brackets: {LEVEL:.0%} bootstrap interval of the mean over images ({NUM_RESAMPLES} resamples, '
                  f'seed {SEED}).')
     return lines + outcome.warnings
+
+
+def _facts_of_time(outcome: Outcome) -> List[str]:
+    """Which training times are not what the others are."""
+    lines = []
+    drawing = [run.model.title for run in outcome.of('iterations') if run.training.get('first_epoch_only')]
+    if drawing:
+        lines.append(
+            'Training ended within its first epoch, in which synthetic faces are drawn, so that its time is too '
+            f'long, most of all for fast models: {", ".join(drawing)}.')
+    for run in {row.run.name: row.run for row in outcome.rows}.values():
+        machine = run.training.get('machine', outcome.machine)
+        if machine != outcome.machine:
+            lines.append(
+                f'{run.name} was trained elsewhere ({run.training["date"]}; {machine}): its training time does '
+                'not compare.')
+    return lines
 
 
 def cell(value: Value, form: str) -> str:
@@ -212,8 +233,8 @@ def json_text(outcome: Outcome, date: str) -> str:
                         for column in shown},
                 estimates=_plain(row.run.measured.get('estimates', {})),
                 per_image=_plain(row.run.measured.get('values', {})),
-                training=row.run.training,
-                cost=row.run.cost) for row in outcome.rows
+                training=_plain(row.run.training),
+                cost=_plain(row.run.cost)) for row in outcome.rows
         ],
         compared_with=outcome.plan.compare_with,
         differences=_plain(differences(outcome, shown)),

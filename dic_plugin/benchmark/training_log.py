@@ -1,7 +1,8 @@
 """What BasicSR's log of a training tells: seconds per iteration, and validation by iteration.
 
 Time is measured between a line of the log that reports an iteration and the line before it, so that validation and
-saving, which have lines of their own, do not count; nor does what happens before the first iteration.
+saving, which have lines of their own, do not count; nor does what happens before the first iteration. The first epoch
+counts only where there is no other: synthetic faces are drawn in it, which can double the time of a fast network.
 """
 import re
 from datetime import datetime
@@ -10,7 +11,7 @@ from statistics import median
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 _LINE = re.compile(r'(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) \w+: (.*)')
-_ITERATION = re.compile(r'\[.*\[epoch:.*iter:\s*([\d,]+)')
+_ITERATION = re.compile(r'\[.*\[epoch:\s*([\d,]+), iter:\s*([\d,]+)')
 _METRIC = re.compile(r'\s+# (\S+): (\S+)')
 
 
@@ -18,11 +19,13 @@ class TrainingLog(NamedTuple):
     """A training's history.
 
     Attributes:
-        seconds_per_iteration: the median over the log's intervals, which a pause or the first epoch, when faces are
-            drawn, does not change; None where the log has no interval.
+        seconds_per_iteration: the median over the log's intervals, which a pause does not change; None where the log
+            has no interval.
+        first_epoch_only: the training ended within its first epoch.
         curves: by metric, (iteration, value) in order.
     """
     seconds_per_iteration: Optional[float]
+    first_epoch_only: bool
     curves: Dict[str, List[Tuple[int, float]]]
 
 
@@ -33,18 +36,21 @@ def read_training_log(experiment: Path, total_iter: int) -> TrainingLog:
         experiment: BasicSR's experiment folder.
         total_iter: at which the validation after the end is entered.
     """
-    speeds: Dict[int, float] = {}
+    speeds: Dict[int, Tuple[int, float]] = {}  # epoch and seconds per iteration by iteration
     curves: Dict[str, Dict[int, float]] = {}
     for path in sorted(experiment.glob('train_*.log')):
         _read(path, total_iter, speeds, curves)
+    later = [seconds for epoch, seconds in speeds.values() if epoch > 0]
+    counted = later or [seconds for _, seconds in speeds.values()]
     return TrainingLog(
-        median(speeds.values()) if speeds else None, {
+        median(counted) if counted else None, not later, {
             metric: sorted(curve.items())
             for metric, curve in curves.items()
         })
 
 
-def _read(path: Path, total_iter: int, speeds: Dict[int, float], curves: Dict[str, Dict[int, float]]) -> None:
+def _read(path: Path, total_iter: int, speeds: Dict[int, Tuple[int, float]], curves: Dict[str, Dict[int,
+                                                                                                    float]]) -> None:
     before, iteration = None, None  # time of the line before; the last iteration reported
     validates = False
     for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
@@ -61,9 +67,9 @@ def _read(path: Path, total_iter: int, speeds: Dict[int, float], curves: Dict[st
         if started:
             iteration = int(started.group(1))
         elif reported:
-            current = int(reported.group(1).replace(',', ''))
+            epoch, current = (int(number.replace(',', '')) for number in reported.groups())
             if iteration is not None and current > iteration:
-                speeds[current] = (now - before).total_seconds() / (current - iteration)
+                speeds[current] = epoch, (now - before).total_seconds() / (current - iteration)
             iteration = current
         elif text.startswith('End of training'):
             iteration = total_iter

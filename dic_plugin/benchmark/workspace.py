@@ -11,12 +11,18 @@
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from basicsr.utils import get_time_str
 
 from dic_plugin.utils.whole_file import whole_file
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class Workspace:
@@ -29,6 +35,26 @@ class Workspace:
         self.root = Path(root)
         for folder in ('options', 'records', 'logs'):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[Tuple[int, ...]]:
+        """Inside, nobody else uses the folder (not on Windows).
+
+        Yields the open files that hold it. A child process that keeps them open holds it, too, if this one is killed.
+
+        Raises:
+            ValueError: somebody else does.
+        """
+        if fcntl is None:
+            yield ()
+            return
+        with open(self.root / '.lock', 'w') as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ValueError(f'{self.root} is in use by another benchmark, or by a training that it has left '
+                                 'running; expected one at a time. End it, or choose another folder (-o).') from None
+            yield (file.fileno(), )
 
     # ---------------------------------------------------------------- paths
     def option_file(self, run: str, what: str) -> Path:
