@@ -8,7 +8,8 @@ from dic_plugin.benchmark.page_parts import SCRIPT, STYLE
 from dic_plugin.benchmark.plots import DPI, colours
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.stages import Run
-from dic_plugin.benchmark.table import QUOTED, UNCONFIRMED, Value, best, cell, differences, facts, headings, mean_of
+from dic_plugin.benchmark.table import (DIFFERENCES, QUOTED, UNCONFIRMED, Value, best, cell, differences, facts,
+                                        headings, mean_of)
 from dic_plugin.evaluation.summary import Estimate
 
 PLOT_TITLES = {
@@ -35,7 +36,7 @@ def page(outcome: Outcome, date: str, plots: Mapping[str, bytes], gallery: str) 
         notes = _notes(outcome) if table == 'iterations' else ''
         hint = '<p class="hint">Click a column to sort; point at its title to read what it is.</p>'
         parts.append(_section(heading, hint + _table(outcome, outcome.of(table), shown) + notes))
-    parts.append(_differences(outcome, shown))
+    parts += [_differences(outcome, shown, table) for table in headings(outcome)]
     parts += [_section(PLOT_TITLES[name], _image(name, png)) for name, png in plots.items()]
     parts.append(_gallery(outcome, gallery))
     parts.append(_references(outcome))
@@ -88,8 +89,8 @@ def _cell(value: Value, form: str, kind: str = '') -> str:
     return f'<td class="{kind}" data-value="{number!r}">{number:{form}}{interval}</td>'
 
 
-def _differences(outcome: Outcome, shown: Sequence[Column]) -> str:
-    found = differences(outcome, shown)
+def _differences(outcome: Outcome, shown: Sequence[Column], table: str) -> str:
+    found = differences(outcome, shown, table)
     if not found:
         return ''
     compared = [column for column in shown if column.measure]
@@ -102,7 +103,7 @@ def _differences(outcome: Outcome, shown: Sequence[Column]) -> str:
         rows.append(f'<tr><td data-value="{title}">{title}</td>{cells}</tr>')
     hint = ('<p class="hint">Means over the same images, image by image; an interval without 0 is a difference.</p>')
     base = models[outcome.plan.compare_with].title
-    return _section(f'Less or more than {base}, at equal iterations', hint + _wrapped(head, rows, 'sortable'))
+    return _section(f'Less or more than {base}, at equal {DIFFERENCES[table]}', hint + _wrapped(head, rows, 'sortable'))
 
 
 def _references(outcome: Outcome) -> str:

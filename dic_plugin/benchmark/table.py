@@ -91,6 +91,7 @@ def best(runs: Sequence[Run], column: Column) -> Optional[float]:
     return max(numbers) if column.better == 'higher' else min(numbers)
 
 
+DIFFERENCES = {'iterations': 'iterations', 'time': 'training time'}
 COSTS = ('params', 'gflop', 'faces_per_second', 'memory', 'training_minutes')
 
 
@@ -102,7 +103,8 @@ def markdown(outcome: Outcome, date: str) -> str:
     for table, heading in headings(outcome).items():
         lines += ['', f'## {heading}', '', *_markdown_rows(outcome, outcome.of(table), shown)]
     lines += _markdown_notes(outcome)
-    lines += _markdown_differences(outcome, shown)
+    for table in headings(outcome):
+        lines += _markdown_differences(outcome, shown, table)
     lines += _markdown_references(outcome.plan.references)
     lines += ['', '## Columns', '', *(f'- {column.title}: {column.meaning}.' for column in shown)]
     return '\n'.join(lines) + '\n'
@@ -127,14 +129,14 @@ def _markdown_notes(outcome: Outcome) -> List[str]:
     return ['', *notes] if notes else []
 
 
-def _markdown_differences(outcome: Outcome, shown: Sequence[Column]) -> List[str]:
-    rows = differences(outcome, shown)
+def _markdown_differences(outcome: Outcome, shown: Sequence[Column], table: str) -> List[str]:
+    rows = differences(outcome, shown, table)
     if not rows:
         return []
     compared = [column for column in shown if column.measure]
     title = outcome.plan.models[outcome.plan.compare_with].title
     lines = [
-        '', f'## Less or more than {title}, at equal iterations', '',
+        '', f'## Less or more than {title}, at equal {DIFFERENCES[table]}', '',
         'Means over the same images, image by image; an interval without 0 is a difference.', ''
     ]
     lines += _markdown_head(['Model', *(column.title for column in compared)])
@@ -170,9 +172,9 @@ def _one_line(text: Optional[str]) -> str:
     return ' '.join((text or '').split())
 
 
-def differences(outcome: Outcome, shown: Sequence[Column]) -> Dict[str, Dict[str, Optional[Estimate]]]:
-    """By model and column, what it has more than the plan's ``compare_with``; of equal iterations."""
-    runs = {run.name: run for run in outcome.of('iterations')}
+def differences(outcome: Outcome, shown: Sequence[Column], table: str) -> Dict[str, Dict[str, Optional[Estimate]]]:
+    """By model and column, what it has more than the plan's ``compare_with`` in one of the tables."""
+    runs = {run.model.name: run for run in outcome.of(table)}
     base = runs.get(outcome.plan.compare_with)
     if base is None or not base.measured:
         return {}
@@ -237,7 +239,8 @@ def json_text(outcome: Outcome, date: str) -> str:
                 cost=_plain(row.run.cost)) for row in outcome.rows
         ],
         compared_with=outcome.plan.compare_with,
-        differences=_plain(differences(outcome, shown)),
+        differences=_plain({table: differences(outcome, shown, table)
+                            for table in headings(outcome)}),
         quoted=outcome.plan.references,
         warnings=outcome.warnings)
     return json.dumps(content, indent=1, allow_nan=False) + '\n'
