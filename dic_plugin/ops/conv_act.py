@@ -142,7 +142,7 @@ def _native_type(maps: Sequence[Tensor], layer: nn.Module, residual: Optional[Te
 
 
 def _type_for(*tensors: Tensor) -> Optional[torch.dtype]:
-    # Lists where generators would read better: 300 calls for a face, and time in Python is a tenth of a small network's.
+    # Lists where generators would read better: 300 calls for a face, in a small network a tenth of the time in Python.
     if is_compiling() or not _native.get() or not native_conv.level() or _is_watched():
         return None
     if not all([x.is_cpu and type(x) in _KINDS and x.numel() for x in tensors]):
