@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from dic_plugin.benchmark import machine as machine_module
 from dic_plugin.benchmark.cost import measure_cost
 from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
 from dic_plugin.benchmark.plots import _error_limit
+from dic_plugin.benchmark.table import facts
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint
 
@@ -160,6 +162,33 @@ def test_models_share_the_cores_unless_told_otherwise(monkeypatch):
     monkeypatch.setattr(cli, 'num_cores', lambda: 8)
     assert [cli._machine('none', jobs, 3).jobs for jobs in (None, 1, 5)] == [3, 1, 5]
     assert cli._machine('none', None, 20).jobs == 8
+
+
+# ---------------------------------------------------------------- tables
+def test_what_makes_figures_incomparable_is_said():
+
+    def run(name, batch, **training):
+        model = SimpleNamespace(
+            title=name, is_trained_here=True, options=dict(datasets=dict(train=dict(batch_size_per_gpu=batch))))
+        return SimpleNamespace(name=name, model=model, training=training)
+
+    def said(*runs):
+        plan = SimpleNamespace(models={each.name: each.model for each in runs})
+        outcome = SimpleNamespace(
+            plan=plan,
+            machine='here',
+            test_set=SimpleNamespace(names=['face']),
+            warnings=['a warning'],
+            of=lambda _: runs,
+            rows=[SimpleNamespace(run=each) for each in runs * 2])
+        return facts(outcome, '2026-01-02')
+
+    usual = said(run('A', 8, machine='here', date='2026-01-01'), run('B', 8))
+    assert len(usual) == 5 and 'Batches of 8' in usual[2] and usual[-1] == 'a warning'
+    odd = said(run('A', 8, first_epoch_only=True), run('B', 16, machine='there', date='2026-01-01'))
+    assert 'Batches differ (8 to 16 images)' in odd[2]
+    assert any('first epoch' in line and line.endswith(': A.') for line in odd)
+    assert sum(line.startswith('B was trained elsewhere (2026-01-01; there)') for line in odd) == 1
 
 
 # ---------------------------------------------------------------- plots

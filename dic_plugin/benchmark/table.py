@@ -54,8 +54,8 @@ def _facts_of_time(outcome: Outcome) -> List[str]:
     drawing = [run.model.title for run in outcome.of('iterations') if run.training.get('first_epoch_only')]
     if drawing:
         lines.append(
-            'Training ended within its first epoch, in which synthetic faces are drawn, so that its time is too '
-            f'long, most of all for fast models: {", ".join(drawing)}.')
+            'Training ended within its first epoch, in which faces are drawn or read for the first time; its time is '
+            f'too long, most of all for fast models: {", ".join(drawing)}.')
     for run in {row.run.name: row.run for row in outcome.rows}.values():
         machine = run.training.get('machine', outcome.machine)
         if machine != outcome.machine:
