@@ -97,7 +97,7 @@ setup(
             'hypothesis',
             'isort',
             'pytest',
-            'pytest-xdist',
+            'pytest-xdist>=3.8',
             'selenium; python_version >= "3.10"',
             'setuptools<81',  # face_recognition_models imports pkg_resources
             'wheel',

@@ -34,4 +34,4 @@ echo "[tests] formatting"
 echo "[tests] pytest"
 # files side by side, each with one thread: with more, two processes on two cores hinder each other tenfold
 export OMP_NUM_THREADS=1
-exec "$python" -m pytest tests -q -n auto --maxprocesses 4 --dist loadfile "$@" </dev/null
+exec "$python" -m pytest tests -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder "$@" </dev/null
