@@ -194,7 +194,8 @@ def with_model(**changes):
       for name in ('psnr', 'ssim_basicsr-y', 'params', 'nrmse', 'ssim_low')],
     (dict(metrics=dict(m=dict(type='calculate_psnr', better='higher', digits='two'))), "metrics:m:digits is 'two'"),
     (with_model(title=2), 'models:EDSR:title is 2; expected text'),
-    (with_model(title='Bicubic'), 'expected text that no other model has (bicubic does)'),
+    (with_model(title=['a']), "models:EDSR:title is ['a']; expected text"),
+    (with_model(title='Bicubic'), "models:EDSR:title is 'Bicubic', as that of bicubic; expected text that no other"),
     (with_model(param_key='ema'), "models:EDSR:param_key is 'ema'; expected params or params_ema"),
     (with_model(logger=dict(print_freq=0)), 'logger:print_freq is 0; expected a whole number from 1'),
 ])  # yapf: disable

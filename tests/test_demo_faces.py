@@ -54,7 +54,7 @@ def test_weights_are_found_by_the_names_of_their_tensors(tmp_path):
 
 
 def test_weights_in_the_format_of_older_torch_are_found(weights, tmp_path):
-    content = torch.load(weights)
+    content = torch.load(weights, weights_only=True)
     torch.save(content, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
     torch.save({'stem.0.weight': torch.zeros(1)}, tmp_path / 'other.pth', _use_new_zipfile_serialization=False)
     (tmp_path / 'cut_off.pth').write_bytes(Path(weights).read_bytes()[:-100])

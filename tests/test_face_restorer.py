@@ -177,7 +177,7 @@ def test_damaged_weights_are_refused(weights, tmp_path):
 
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_weights_that_are_not_finite_are_refused(weights, tmp_path, value):
-    content = torch.load(weights)
+    content = torch.load(weights, weights_only=True)
     for name in ('block.compress_in.0.weight', 'first_block.compress_in.0.weight'):
         content['params'][name].view(-1)[0] = value
     torch.save(content, tmp_path / 'diverged.pth')

@@ -216,9 +216,12 @@ def _check_starts(models: Mapping[str, ModelPlan]) -> None:
 def _check_titles(models: Mapping[str, ModelPlan]) -> None:
     owners: Dict[str, str] = {}
     for name, model in models.items():
-        if not isinstance(model.title, str) or model.title in owners:
-            raise OptionError(f'models:{name}:title is {model.title!r}; expected text' + (
-                f' that no other model has ({owners[model.title]} does).' if model.title in owners else '.'))
+        if not isinstance(model.title, str):
+            raise OptionError(f'models:{name}:title is {model.title!r}; expected text.')
+        if model.title in owners:
+            raise OptionError(
+                f'models:{name}:title is {model.title!r}, as that of {owners[model.title]}; expected text '
+                'that no other model has.')
         owners[model.title] = name
 
 
