@@ -277,6 +277,18 @@ def test_weights_laid_out_can_be_trained_in_the_plain_way(layer):
     assert all(torch.allclose(a, b, rtol=1e-4) for a, b in zip(*gradients))
 
 
+@pytest.mark.parametrize('num_in_ch, kernel_size', [(1, 2), (1, 1), (3, 2)])
+def test_weights_laid_out_with_dimensions_of_one_can_be_trained_in_the_plain_way(num_in_ch, kernel_size):
+    """Torch calls such weights channels-last, and then its backward pass refuses them for small channels-last maps."""
+    layer = lay_out_weights(nn.ConvTranspose2d(num_in_ch, 3, kernel_size))
+    x = rand(1, num_in_ch, 1, 2).to(memory_format=torch.channels_last).requires_grad_()
+    with native(False):
+        gradient, = torch.autograd.grad(conv_act([x], layer).square().sum(), layer.weight)
+    layer.weight.data = layer.weight.data.clone(memory_format=torch.contiguous_format)
+    expected, = torch.autograd.grad(layer(x.contiguous()).square().sum(), layer.weight)
+    assert torch.allclose(gradient, expected, rtol=1e-4)
+
+
 def test_sequence_fuses_what_it_can():
     layers = nn.Conv2d(3, 8, 3, 1, 1), nn.PReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 6,
                                                                               1), nn.LeakyReLU(0.1), nn.Conv2d(6, 4, 1)

@@ -121,7 +121,9 @@ def _plain(maps: Sequence[Tensor], layer: nn.Module, slope: Slope, residual: Opt
 def _call(layer: nn.Module, x: Tensor) -> Tensor:
     """layer(x), also where torch's own backward pass refuses the strides of lay_out_weights (small maps on a CPU)."""
     weight = layer.weight
-    is_usual = weight.is_contiguous() or weight.is_contiguous(memory_format=torch.channels_last)
+    _, channels, height, width = weight.shape
+    # not is_contiguous(memory_format=torch.channels_last): it looks past dimensions of 1, the backward pass does not
+    is_usual = weight.is_contiguous() or weight.stride() == (channels * height * width, 1, width * channels, channels)
     if is_usual or not (torch.is_grad_enabled() and weight.requires_grad and _is_ordinary(layer)):
         return layer(x)
     convolve = F.conv_transpose2d if isinstance(layer, nn.ConvTranspose2d) else F.conv2d
@@ -293,9 +295,8 @@ def _grad_weight(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[
         grad_weight = torch.cat(parts, 1)[:, :, None, None]
         return grad_weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else grad_weight
     x = maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1)
-    weight = torch.empty(
-        weight.shape, dtype=weight.dtype,
-        device=weight.device)  # only its shape counts, but torch refuses the strides of lay_out_weights
+    # only its shape counts, but torch refuses the strides of lay_out_weights
+    weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
     return torch.ops.aten.convolution_backward(grad, x, weight, None, layer.stride, layer.padding, layer.dilation,
                                                isinstance(layer, nn.ConvTranspose2d), layer.output_padding,
                                                layer.groups, [False, True, False])[1]
