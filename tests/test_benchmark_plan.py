@@ -191,7 +191,7 @@ def with_model(**changes):
     (dict(evaluators=['judge']), 'evaluators: expected names with their options'),
     (dict(metrics=['psnr']), 'metrics: expected names with their options'),
     *[(dict(metrics={name: dict(type='calculate_psnr', better='higher')}), f'metrics:{name}: the tables have a column')
-      for name in ('psnr', 'ssim_basicsr-y', 'params', 'nrmse', 'ssim_low')],
+      for name in ('psnr', 'ssim_basicsr-y', 'params', 'nrmse', 'ssim_low', 'nrmse_judge')],
     (dict(metrics=dict(m=dict(type='calculate_psnr', better='higher', digits='two'))), "metrics:m:digits is 'two'"),
     (with_model(title=2), 'models:EDSR:title is 2; expected text'),
     (with_model(title=['a']), "models:EDSR:title is ['a']; expected text"),

@@ -272,6 +272,7 @@ def _evaluators(content: Mapping[str, Any]) -> List[EvaluatorPlan]:
 def _metrics(content: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
     metrics = _optional_mapping(content, 'metrics')
     taken = [f'{measure}_{protocol}' for measure in ('psnr', 'ssim') for protocol in _protocols(content)]
+    taken += [f'{m}_{judge}' for m in ('nrmse', 'failure_rate') for judge in _optional_mapping(content, 'evaluators')]
     for name, metric in metrics.items():
         _name(name, f'metrics:{name}')
         if TAKEN.fullmatch(name) or name in taken:

@@ -1,12 +1,14 @@
 """Reading and writing checkpoints: tensors only, a mismatch named key by key, never half a file."""
 import os
 import re
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from typing import Any, ContextManager, Dict, Mapping, Optional
 
 import torch
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
+
+from dic_plugin.utils.whole_file import whole_file
 
 
 class CheckpointError(ValueError):
@@ -134,14 +136,7 @@ def save_params(files: Mapping[str, Mapping[str, Tensor]]) -> None:
     Raises:
         OSError, RuntimeError: a file cannot be written. Files that were there before are then unchanged.
     """
-    temporary = {path: f'{path}.{os.getpid()}.tmp' for path in files}
-    try:
+    with ExitStack() as stack:  # none takes its place before the last is written
         for path, params in files.items():
-            with open(temporary[path], 'wb') as file:
+            with open(stack.enter_context(whole_file(path)), 'wb') as file:
                 torch.save({'params': dict(params)}, file)
-        for path in files:
-            os.replace(temporary[path], path)
-    finally:
-        for path in temporary.values():
-            if os.path.exists(path):
-                os.remove(path)

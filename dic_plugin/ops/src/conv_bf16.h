@@ -1,8 +1,8 @@
 // Tiles that multiply bfloat16 and sum in float32, on the matrix unit of newer CPUs (AMX).
 //
 // The matrix unit reads rows at equal distances, which neighbouring pixels most often are; elsewhere their inputs are
-// brought together first. `Unit` is the matrix unit: the CPU's, or one in plain C++ by which the tests try all the rest on any CPU with
-// AVX512_BF16.
+// brought together first. `Unit` is the matrix unit: the CPU's, or one in plain C++ by which the tests try all the rest
+// on any CPU with AVX512_BF16.
 #pragma once
 #include <cpuid.h>
 #include <immintrin.h>
