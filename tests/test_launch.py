@@ -18,7 +18,7 @@ from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
 import dic_plugin
 from dic_plugin import compat, launch
 from dic_plugin.utils.option_check import OptionError
-from dic_plugin.utils.resume import load_resume_state
+from dic_plugin.launch.resume import load_resume_state
 
 ROOT = Path(dic_plugin.__file__).resolve().parent.parent
 # A real run on the shipped option files, made tiny.

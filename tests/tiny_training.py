@@ -9,7 +9,7 @@ from basicsr.models import build_model
 from basicsr.utils.options import ordered_yaml
 from torch.nn.parallel import DistributedDataParallel
 
-from dic_plugin.utils.resume import load_resume_state
+from dic_plugin.launch.resume import load_resume_state
 
 OPTIONS = os.path.join(os.path.dirname(__file__), os.pardir, 'options')
 TINY = dict(num_feat=4, num_groups=2, num_steps=2, hg_num_feat=8, num_fusion_block=1, projection_scale=2)

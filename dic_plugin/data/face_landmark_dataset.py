@@ -10,7 +10,8 @@ from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe
 from dic_plugin.landmarks.layouts import ORDERS, flip_permutation
-from dic_plugin.utils.option_check import DATASET_KEYS, OptionError, check_keys
+from dic_plugin.utils.option_check import dataset_options
+from dic_plugin.utils.option_values import OptionError, flag, text, whole
 
 __all__ = ['FaceLandmarkDataset']
 
@@ -46,12 +47,18 @@ class FaceLandmarkDataset(data.Dataset):
             do not belong together; ``dataset[i]`` raises ValueError, KeyError or FileNotFoundError naming the image.
     """
 
-    option_keys = COMMON_KEYS + ('meta_info_file', 'annotation_file', 'use_rot', 'aspect_ratio_range', 'num_keypoints')
+    option_keys = {
+        **COMMON_KEYS, 'meta_info_file': text,
+        'annotation_file': text,
+        'use_rot': flag,
+        'aspect_ratio_range': None,
+        'num_keypoints': whole(1)
+    }
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         super().__init__()
         where = describe(opt)
-        check_keys(opt, DATASET_KEYS + self.option_keys, where)
+        opt = dataset_options(opt, self.option_keys, where)
         if not opt.get('dataroot_gt'):
             raise OptionError(f'{where}:dataroot_gt is missing; expected a folder of face crops or an LMDB.')
         self.opt = opt

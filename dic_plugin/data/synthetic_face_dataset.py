@@ -9,7 +9,8 @@ from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe,
 from dic_plugin.data.shared_face_cache import SharedFaceCache
 from dic_plugin.data.synthetic import draw_face
 from dic_plugin.landmarks.layouts import flip_permutation
-from dic_plugin.utils.option_check import DATASET_KEYS, check_keys
+from dic_plugin.utils.option_check import dataset_options
+from dic_plugin.utils.option_values import flag, whole
 
 __all__ = ['SyntheticFaceDataset']
 
@@ -38,11 +39,11 @@ class SyntheticFaceDataset(data.Dataset):
         OptionError: an option is misspelt, missing or impossible.
     """
 
-    option_keys = COMMON_KEYS + ('seed', 'num_images', 'cache')
+    option_keys = {**COMMON_KEYS, 'seed': whole(0), 'num_images': whole(1), 'cache': flag}
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         super().__init__()
-        check_keys(opt, DATASET_KEYS + self.option_keys, describe(opt))
+        opt = dataset_options(opt, self.option_keys, describe(opt))
         self.opt = opt
         self.seed = whole_number(opt, 'seed', smallest=0, default=0)
         self.num_images = whole_number(opt, 'num_images')

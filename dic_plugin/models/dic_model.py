@@ -14,6 +14,7 @@ from dic_plugin.models.face_model import FaceModel
 from dic_plugin.models.speed_options import float32, lay_out
 from dic_plugin.utils.checkpoint import CheckpointError
 from dic_plugin.utils.drawing import Tile, draw_strip
+from dic_plugin.utils.option_values import choice, text, whole
 
 
 @MODEL_REGISTRY.register()
@@ -37,8 +38,14 @@ class DICModel(FaceModel):
         CheckpointError: given weights cannot be read or are another network's.
     """
     option_keys = {
-        'path': ('pretrain_hourglass', 'param_key_hourglass'),
-        'train': ('heatmap_opt', 'release_hourglass_iter'),
+        'path': {
+            'pretrain_hourglass': text,
+            'param_key_hourglass': choice('params', 'params_ema')
+        },
+        'train': {
+            'heatmap_opt': None,
+            'release_hourglass_iter': whole(0)
+        },
     }
     fixed_rows = ('bicubic', )
 
@@ -48,7 +55,7 @@ class DICModel(FaceModel):
         if self.opt['path'].get('resume_state'):  # the resumed network holds the hourglass already
             hourglass_path = None
         if hourglass_path:
-            param_key = self.opt['path'].get('param_key_hourglass', 'params')
+            param_key = self.opt['path'].get('param_key_hourglass') or 'params'
             if not osp.isfile(hourglass_path):
                 raise CheckpointError(f'{hourglass_path}: no such file, but path:pretrain_hourglass; expected the '
                                       'published hourglass, converted, or one that options/train_hourglass_CelebA.yml '
@@ -64,7 +71,7 @@ class DICModel(FaceModel):
         self.cri_heatmap = None
         if train_opt.get('heatmap_opt'):
             self.cri_heatmap = build_loss(train_opt['heatmap_opt']).to(self.device)
-        self.release_hourglass_iter = train_opt.get('release_hourglass_iter', 0)
+        self.release_hourglass_iter = train_opt.get('release_hourglass_iter') or 0
         self.hourglass_params = list(self.get_bare_model(self.net_g).hourglass.parameters())
 
     # --------------------------------------------------------------- training

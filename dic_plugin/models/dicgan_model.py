@@ -1,7 +1,7 @@
 """Trains DICGAN: DIC, and a discriminator that judges its last image."""
 import math
 from collections import OrderedDict
-from typing import Any, Dict, Mapping
+from typing import Dict
 
 import torch
 from basicsr.archs import build_network
@@ -11,7 +11,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.models.dic_model import DICModel
 from dic_plugin.models.speed_options import float32
-from dic_plugin.utils.option_check import OptionError
+from dic_plugin.utils.option_values import whole
 
 
 @MODEL_REGISTRY.register()
@@ -34,16 +34,16 @@ class DICGANModel(DICModel):
     Testing takes DICModel's options only.
     """
     option_keys = {
-        'top': ('network_d', ),
-        'train': ('gan_opt', 'optim_d', 'net_d_iters', 'net_d_init_iters'),
+        'top': {
+            'network_d': None
+        },
+        'train': {
+            'gan_opt': None,
+            'optim_d': None,
+            'net_d_iters': whole(1),
+            'net_d_init_iters': whole(0)
+        },
     }
-
-    def check_own_options(self, opt: Mapping[str, Any]) -> None:
-        super().check_own_options(opt)
-        for name, least in (('net_d_iters', 1), ('net_d_init_iters', 0)) if opt['is_train'] else ():
-            value = opt['train'].get(name, least)
-            if not isinstance(value, (int, float)) or value % 1 or value < least:
-                raise OptionError(f'train:{name}: {value!r}; expected a whole number of at least {least}.')
 
     def init_training_settings(self) -> None:
         train_opt, path_opt = self.opt['train'], self.opt['path']
@@ -58,8 +58,8 @@ class DICGANModel(DICModel):
                               path_opt.get('param_key_d', 'params'))
         self.net_d.train()
         self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
-        self.net_d_iters = train_opt.get('net_d_iters', 1)
-        self.net_d_init_iters = train_opt.get('net_d_init_iters', 0)
+        self.net_d_iters = train_opt.get('net_d_iters') or 1
+        self.net_d_init_iters = train_opt.get('net_d_init_iters') or 0
         super().init_training_settings()
         self.release_hourglass_iter = train_opt.get('release_hourglass_iter', math.inf)
 

@@ -15,7 +15,9 @@ from tqdm import tqdm
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, to_batch
 from dic_plugin.models.speed_options import SPEED_KEYS, MixedPrecision, check_speed_options, lay_out, uses_channels_last
 from dic_plugin.utils.checkpoint import load_into, load_params
-from dic_plugin.utils.option_check import OptionError, check_options
+from dic_plugin.utils.option_check import check_options
+from dic_plugin.utils.option_values import OptionError, text, whole
+from dic_plugin.utils.schedule import stretch_schedule
 from dic_plugin.utils.training_record import RECORD, training_record
 from dic_plugin.utils.whole_file import whole_file
 
@@ -48,12 +50,14 @@ class FaceModel(SRModel):
             testing network_g is compiled, anew for the first batch of another size and then for all sizes. On a CPU it
             takes the place of the native operation. Default: false.
     """
-    option_keys = {'top': SPEED_KEYS, 'val': ('batch_size', 'evaluator')}
+    option_keys = {'top': SPEED_KEYS, 'val': {'batch_size': whole(1), 'evaluator': text}}
     row_kind = 'step'  # what the rows of the logged table are
     fixed_rows: Tuple[str, ...] = ()  # rows that training does not change: not for TensorBoard
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
-        check_options(opt, opt['is_train'])  # our launchers did so already; an unmodified BasicSR did not
+        opt = check_options(opt, opt['is_train'])  # our launchers did so already; an unmodified BasicSR did not
+        if opt['is_train']:
+            stretch_schedule(opt['train'])
         self.check_own_options(opt)
         _check_found_by(opt)
         check_speed_options(opt)

@@ -15,7 +15,8 @@ from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.models.face_model import FaceModel
 from dic_plugin.models.speed_options import float32, lay_out
 from dic_plugin.utils.drawing import Tile, draw_strip
-from dic_plugin.utils.option_check import OptionError, unknown
+from dic_plugin.utils.option_check import unknown
+from dic_plugin.utils.option_values import OptionError, whole
 
 
 @MODEL_REGISTRY.register()
@@ -39,9 +40,16 @@ class LandmarkModel(FaceModel):
         CheckpointError: given weights cannot be read or are another network's.
     """
     option_keys = {
-        'top': ('num_steps', ),
-        'train': ('heatmap_opt', 'input_views'),
-        'val': ('input_views', ),
+        'top': {
+            'num_steps': whole(1)
+        },
+        'train': {
+            'heatmap_opt': None,
+            'input_views': None
+        },
+        'val': {
+            'input_views': None
+        },
     }
     row_kind = 'view'
 
@@ -53,9 +61,9 @@ class LandmarkModel(FaceModel):
         if kind == 'StackedHourglass':
             if num_steps is not None:
                 raise OptionError('num_steps is for FeedbackHourglass; StackedHourglass has network_g:num_stacks.')
-        elif isinstance(num_steps, bool) or not isinstance(num_steps, int) or num_steps < 1:
-            raise OptionError(f'num_steps is {num_steps!r}; expected how many passes FeedbackHourglass makes, as many '
-                              'as the steps of the DIC that it is for.')
+        elif num_steps is None:
+            raise OptionError('num_steps: missing; expected how many passes FeedbackHourglass makes, as many as the '
+                              'steps of the DIC that it is for.')
         _check_views((opt.get('val') or {}).get('input_views'), 'val:input_views')
         if opt['is_train']:
             _check_views(opt['train'].get('input_views'), 'train:input_views')

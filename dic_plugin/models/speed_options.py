@@ -11,9 +11,9 @@ from torch import nn
 from torch.optim import Optimizer
 
 from dic_plugin.ops import ConvSequential, lay_out_weights, native_is_available
-from dic_plugin.utils.option_check import OptionError
+from dic_plugin.utils.option_values import OptionError, choice, flag
 
-SPEED_KEYS = ('amp', 'channels_last', 'compile')
+SPEED_KEYS = {'amp': choice('bf16', 'fp16'), 'channels_last': flag, 'compile': flag}
 DTYPES = {'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 
@@ -24,11 +24,6 @@ def check_speed_options(opt: Mapping[str, Any]) -> None:
         OptionError: names the option.
     """
     amp, compiles = opt.get('amp'), opt.get('compile')
-    if amp is not None and amp not in list(DTYPES):
-        raise OptionError(f'amp is {amp!r}; expected {" or ".join(DTYPES)}, or ~ for float32.')
-    for name in ('channels_last', 'compile'):
-        if opt.get(name) is not None and not isinstance(opt[name], bool):
-            raise OptionError(f'{name} is {opt[name]!r}; expected true or false.')
     if amp == 'fp16' and opt['num_gpu'] == 0:
         raise OptionError('amp is fp16, which is for GPUs, and num_gpu is 0; expected bf16 on a CPU.')
     if amp == 'bf16' and opt['num_gpu'] != 0 and not _gpu_has_bf16():

@@ -1,43 +1,98 @@
-"""Finds misspelt options: ``check_keys`` for our classes, ``check_options`` for a whole option file.
+"""Check a whole option file before anything is built: names and values, exact for our classes.
 
-BasicSR itself says "No object named X found" of a wrong type, and nothing at all of a key that no code reads.
-Nothing here changes the options or builds anything.
+BasicSR itself reports "No object named X found" for a wrong type, nothing at all for a key that no code reads, and a
+traceback from deep inside for a wrong value. Nothing here changes the options given or builds anything.
 """
-import ast
 import difflib
 import inspect
-import sys
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
 import torch
 from basicsr.models import lr_scheduler
 from basicsr.utils.registry import (ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY,
                                     Registry)
 
-__all__ = ['OptionError', 'check_keys', 'check_options']
+from dic_plugin.utils.option_values import (Kind, OptionError, choice, flag, number, read_number, read_value,
+                                            read_values, text, whole)
+
+__all__ = ['OptionError', 'check_keys', 'check_options', 'dataset_options']
+
+Kinds = Mapping[str, Optional[Kind]]
+Warn = Optional[Callable[[str], None]]
 
 # What BasicSR's loops and loaders read, or themselves add to the options before the model sees them.
-TOP_KEYS = ('name', 'model_type', 'scale', 'num_gpu', 'manual_seed', 'datasets', 'network_g', 'path', 'train', 'val',
-            'logger', 'dist_params', 'find_unused_parameters', 'plugin', 'dist', 'rank', 'world_size', 'auto_resume',
-            'is_train', 'root_path')
-LOGGER_KEYS = ('print_freq', 'save_checkpoint_freq', 'use_tb_logger', 'wandb')
-PATH_KEYS = ('resume_state', 'ignore_resume_networks', 'experiments_root', 'results_root', 'models', 'training_states',
-             'log', 'visualization')
-DATASET_KEYS = ('name', 'type', 'phase', 'scale', 'batch_size_per_gpu', 'num_worker_per_gpu', 'dataset_enlarge_ratio',
-                'prefetch_mode', 'num_prefetch_queue', 'pin_memory', 'persistent_workers', 'use_shuffle')
+TOP: Kinds = {
+    'name': text, 'model_type': text, 'scale': whole(1), 'num_gpu': None, 'manual_seed': whole(0), 'datasets': None,
+    'network_g': None, 'path': None, 'train': None, 'val': None, 'logger': None, 'dist_params': None,
+    'find_unused_parameters': flag, 'plugin': None, 'dist': None, 'rank': None, 'world_size': None,
+    'auto_resume': None, 'is_train': None, 'root_path': None
+}  # yapf: disable
+LOGGER: Kinds = {
+    'print_freq': whole(1),
+    'save_checkpoint_freq': whole(1),
+    'use_tb_logger': flag,
+    'wandb': None,
+}
+PATH: Kinds = dict(
+    dict.fromkeys(
+        ('resume_state', 'experiments_root', 'results_root', 'models', 'training_states', 'log', 'visualization'),
+        text),
+    ignore_resume_networks=None)
+DIST: Kinds = {'backend': choice('nccl', 'gloo'), 'port': whole(1), 'timeout': number(above=0)}
+DATASET: Kinds = {
+    'name': text,
+    'type': text,
+    'phase': None,
+    'scale': whole(1),
+    'batch_size_per_gpu': whole(1),
+    'num_worker_per_gpu': whole(0),
+    'dataset_enlarge_ratio': number(above=0),
+    'prefetch_mode': choice('cpu', 'cuda'),
+    'num_prefetch_queue': whole(1),
+    'pin_memory': flag,
+    'persistent_workers': flag,
+    'use_shuffle': flag,
+}
+# What most datasets of BasicSR read besides: only to recognise misspellings.
+STOCK_DATASET = dict.fromkeys(('dataroot_gt', 'dataroot_lq', 'io_backend', 'filename_tmpl', 'meta_info_file', 'gt_size',
+                               'use_hflip', 'use_rot', 'mean', 'std'))
 # What BasicSR's models read, by class: a model's keys are those of all its bases and its own `option_keys`.
-MODEL_KEYS = {
+MODELS: Mapping[str, Mapping[str, Kinds]] = {
     'BaseModel': {
-        'train': ('total_iter', 'warmup_iter', 'scheduler'),
-        'val': ('val_freq', 'save_img', 'metrics')
+        'train': {
+            'total_iter': whole(1),
+            'warmup_iter': whole(-1),
+            'scheduler': None
+        },
+        'val': {
+            'val_freq': whole(1),
+            'save_img': flag,
+            'metrics': None
+        }
     },
     'SRModel': {
-        'train': ('ema_decay', 'optim_g', 'pixel_opt', 'perceptual_opt'),
-        'val': ('pbar', 'suffix')
+        'train': {
+            'ema_decay': number(0, below=1),
+            'optim_g': None,
+            'pixel_opt': None,
+            'perceptual_opt': None
+        },
+        'val': {
+            'pbar': flag,
+            'suffix': text
+        }
     },
     'SRGANModel': {
-        'top': ('network_d', ),
-        'train': ('gan_opt', 'ldl_opt', 'optim_d', 'net_d_iters', 'net_d_init_iters')
+        'top': {
+            'network_d': None
+        },
+        'train': {
+            'gan_opt': None,
+            'ldl_opt': None,
+            'optim_d': None,
+            'net_d_iters': whole(1),
+            'net_d_init_iters': whole(0)
+        },
     },
 }
 SCHEDULERS = {
@@ -45,17 +100,15 @@ SCHEDULERS = {
     'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
     'CosineAnnealingRestartLR': lr_scheduler.CosineAnnealingRestartLR,
 }
+NEVER_EMPTY = ('name', 'type', 'lr', 'total_iter', 'val_freq', 'print_freq', 'save_checkpoint_freq',
+               'batch_size_per_gpu', 'num_worker_per_gpu')  # options for which ~ does not stand for a default
 METRIC_INPUTS = ('img', 'img2', 'landmarks', 'gt_landmarks')  # what models hand to every metric
 IO_BACKENDS = ('disk', 'memcached', 'lmdb')
-NEAR_MISS = 0.85  # likeness above which an unknown key of somebody else's class is taken for a misspelling
-
-
-class OptionError(ValueError):
-    """An option file asks for something that does not exist. The message names the option and the nearest match."""
+NEAR_MISS = 0.85  # likeness above which an unknown key of somebody else's class may be a misspelling
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The name in ``known`` most like ``name`` (in any case of letters), or '' if none is similar enough."""
+    """Return the name in ``known`` most like ``name`` (in any case of letters), or '' if none is similar enough."""
     by_lower = {str(k).lower(): str(k) for k in known}
     match = difflib.get_close_matches(str(name).lower(), list(by_lower), n=1, cutoff=cutoff)
     return by_lower[match[0]] if match else ''
@@ -74,7 +127,7 @@ def check_keys(given: Iterable[str], known: Iterable[str], where: str) -> None:
 
     >>> check_keys({'num_featt': 48}, ('num_feat', 'num_steps'), 'network_g')
     Traceback (most recent call last):
-    dic_plugin.utils.option_check.OptionError: network_g:num_featt: no such option; did you mean 'num_feat'? \
+    dic_plugin.utils.option_values.OptionError: network_g:num_featt: no such option; did you mean 'num_feat'? \
 Known here: num_feat, num_steps.
     """
     known = list(known)
@@ -84,32 +137,180 @@ Known here: num_feat, num_steps.
 
 
 def unknown(path: str, name: str, known: Iterable[str], kind: str) -> OptionError:
-    """The error for an unknown name: ``path`` is the whole option, ``kind`` what it should have been."""
+    """Return the error for an unknown name: ``path`` is the whole option, ``kind`` what it should have been."""
     known = sorted(str(k) for k in known)
     match = nearest(name, known)
     hint = f"did you mean '{match}'? " if match else ''
     return OptionError(f'{path}: no such {kind}; {hint}Known here: {", ".join(known) or "none"}.')
 
 
-def check_options(opt: Mapping[str, Any], is_train: bool) -> None:
+def dataset_options(opt: Mapping[str, Any], own: Kinds, where: str) -> Dict[str, Any]:
+    """Return the options of a dataset of ours as meant, for its constructor.
+
+    Args:
+        opt: as given; read only.
+        own: the dataset's ``option_keys``; those of BasicSR's loops are added.
+        where: see check_keys.
+
+    Raises:
+        OptionError: an option is unknown or its value impossible.
+    """
+    kinds = {**DATASET, **own}
+    check_keys(opt, kinds, where)
+    return read_values(opt, kinds, where)
+
+
+def check_options(opt: Mapping[str, Any], is_train: bool, warn: Warn = None) -> Dict[str, Any]:
     """Examine a whole option file, as BasicSR's ``parse_options`` returns it, before anything is built.
 
     Every ``type`` must be registered; networks, losses, metrics, optimisers and schedulers must be given what their
-    constructors take; the other sections must hold only what is read. Classes say what they read by a class attribute
-    ``option_keys``: a model a dictionary of tuples by section ('train', 'val', 'path', 'top'), a dataset one tuple.
-    Of classes that do not say, only near-misses of known keys are refused, because any other key may be theirs.
+    constructors take; the other sections must hold only what is read, with possible values. Classes declare what they
+    read by a class attribute ``option_keys`` of names and kinds (see option_values; a tuple of names where values are
+    not checked): a model by section ('train', 'val', 'path', 'top'), a dataset its own. Of classes that declare
+    nothing, keys are not refused, because any may be theirs.
+
+    Args:
+        opt: the options; read only.
+        is_train: whether they are for training or for testing.
+        warn: called with a message for every key of such a class that looks like a misspelling.
+
+    Returns:
+        A copy with values as meant: ``1e-4`` and ``'no'`` are text to PyYAML.
 
     Raises:
         OptionError: Names the option by its path in the file, such as ``train:pixel_opt:type``.
     """
-    _require(opt, ('name', 'model_type', 'num_gpu', 'datasets', 'path'), '')
-    model = _registered(MODEL_REGISTRY, opt['model_type'], 'model_type')
-    strict = _declares(model)
-    _check_required(opt, is_train, model)
-    _check_sections(opt, model, strict)
-    for name, dataset in opt['datasets'].items():
-        _check_dataset(dataset, f'datasets:{name}')
-    _visit(opt, (), strict)
+    return _Check(is_train, warn).whole_file(opt)
+
+
+class _Check:
+
+    def __init__(self, is_train: bool, warn: Warn) -> None:
+        self.is_train = is_train
+        self.warn = warn or (lambda message: None)
+
+    def whole_file(self, opt: Mapping[str, Any]) -> Dict[str, Any]:
+        _require(opt, ('name', 'model_type', 'num_gpu', 'datasets', 'path'), '')
+        model = _registered(MODEL_REGISTRY, opt['model_type'], 'model_type')
+        is_known = _declares(model)
+        _check_required(opt, self.is_train, model)
+        result = self._sections(opt, model, is_known)
+        for name, dataset in result['datasets'].items():
+            result['datasets'][name] = self._dataset(dataset, f'datasets:{name}')
+        return self._visit(result, (), is_known)
+
+    def _sections(self, opt: Mapping, model: type, is_known: bool) -> Dict[str, Any]:
+        path_kinds = dict(PATH)
+        for key in opt:
+            if str(key).startswith('network_'):
+                label = key[len('network_'):]
+                path_kinds.update({
+                    f'pretrain_network_{label}': text,
+                    f'strict_load_{label}': flag,
+                    f'param_key_{label}': text
+                })
+        kinds = {'train': {}, 'val': {}, 'path': path_kinds, 'logger': LOGGER}
+        result = self._keys(opt, {**TOP, **_model_kinds(model, 'top')}, '', is_known)
+        result['datasets'] = dict(opt['datasets'])
+        for section, known in kinds.items():
+            if isinstance(opt.get(section), Mapping):
+                result[section] = self._keys(opt[section], {**known, **_model_kinds(model, section)}, section, is_known)
+        if isinstance(opt.get('dist_params'), Mapping):
+            result['dist_params'] = self._keys(opt['dist_params'], DIST, 'dist_params', is_known=True)
+        if opt['num_gpu'] != 'auto':
+            result['num_gpu'] = read_value(
+                whole(0)._replace(expected='auto (every GPU there is), 0 for the CPU, or a number of GPUs'),
+                opt['num_gpu'], 'num_gpu')
+        return result
+
+    def _dataset(self, dataset: Mapping, where: str) -> Dict[str, Any]:
+        cls = _registered(DATASET_REGISTRY, dataset['type'], f'{where}:type')
+        own = {} if _declares(cls) else dict(STOCK_DATASET)
+        for base in reversed(inspect.getmro(cls)):
+            own.update(_kinds(vars(base).get('option_keys', ())))
+        return self._keys(dataset, {**DATASET, **own}, where, _declares(cls))
+
+    def _visit(self, node: Mapping, path: Tuple[str, ...], is_known: bool) -> Dict[str, Any]:
+        """Check every dictionary of options by its place in the file, however deep it stands."""
+        result = dict(node)
+        for key, value in node.items():
+            if not isinstance(value, Mapping):
+                continue
+            key = str(key)
+            here = (*path, key)
+            where = ':'.join(here)
+            if key.startswith('network_'):
+                value = self._built(ARCH_REGISTRY, value, where)
+            elif path[-1:] == ('metrics', ):
+                value = self._built(METRIC_REGISTRY, value, where, supplied=METRIC_INPUTS, extra=('better', 'found_by'))
+            elif here[0] == 'train' and key.endswith('_opt') and (is_known or 'type' in value):
+                value = self._built(LOSS_REGISTRY, value, where)
+            elif here[0] == 'train' and key.startswith('optim_') and 'type' in value:
+                _require(value, ('lr', ), where)
+                value = self._chosen(_optimizers(), value, where, 'optimizer', is_known, supplied=('params', ))
+            elif here[0] == 'train' and key == 'scheduler' and 'type' in value:
+                value = self._chosen(SCHEDULERS, value, where, 'scheduler', is_known, supplied=('optimizer', ))
+            elif key == 'io_backend' and 'type' in value:
+                _check_choice(value['type'], IO_BACKENDS, f'{where}:type', 'backend', is_known)
+            result[key] = self._visit(value, here, is_known)
+        return result
+
+    def _built(self,
+               registry: Registry,
+               given: Mapping,
+               where: str,
+               supplied: Sequence[str] = (),
+               extra: Sequence[str] = ()) -> Dict[str, Any]:
+        _require(given, ('type', ), where)
+        target = _registered(registry, given['type'], f'{where}:type')
+        return self._call(target, given, where, supplied, extra)
+
+    def _chosen(self, choices: Dict[str, Callable], given: Mapping, where: str, kind: str, is_known: bool,
+                supplied: Sequence[str]) -> Dict[str, Any]:
+        _check_choice(given['type'], choices, f'{where}:type', kind, is_known)
+        return self._call(choices[given['type']], given, where, supplied) if given['type'] in choices else dict(given)
+
+    def _call(self,
+              target: Callable,
+              given: Mapping,
+              where: str,
+              supplied: Sequence[str] = (),
+              extra: Sequence[str] = ()) -> Dict[str, Any]:
+        """Refuse what ``target`` does not take and name what it needs. ``supplied``: arguments that BasicSR gives it;
+        ``extra``: keys that others read from the same place."""
+        parameters = inspect.signature(target).parameters.values()
+        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+        named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in supplied]
+        kinds = {'type': None, **dict.fromkeys(extra), **{p.name: _kind_of(p) for p in named}}
+        result = self._keys(given, kinds, where, is_known=not takes_any)
+        for parameter in named:
+            if parameter.default is parameter.empty and parameter.name not in given:
+                raise OptionError(f'{where}:{parameter.name}: missing; {given["type"]} needs it.')
+        return {key: value if key == 'type' else read_number(value) for key, value in result.items()}
+
+    def _keys(self, given: Mapping, kinds: Kinds, where: str, is_known: bool) -> Dict[str, Any]:
+        """Values as meant; unknown keys are refused where all are known, elsewhere warned of if they look misspelt."""
+        if is_known:
+            check_keys(given, kinds, where)
+        else:
+            for key in given:
+                match = '' if key in kinds else nearest(key, kinds, NEAR_MISS)
+                if match:
+                    self.warn(f'{where}:{key}: is this a misspelt {match!r}?'
+                              if where else f'{key}: is this a misspelt {match!r}?')
+        return read_values(given, kinds, where)
+
+
+def _kind_of(parameter: inspect.Parameter) -> Optional[Kind]:
+    """What an argument may hold, as far as its default shows."""
+    if isinstance(parameter.default, bool):
+        return flag
+    is_number = isinstance(parameter.default, (int, float)) or parameter.annotation in (int, float)
+    return _loose_number if is_number else None
+
+
+# A number where it is one; constructors check the rest, and may take lists or tensors too.
+_loose_number = Kind('a number', lambda value: number().read(value) if isinstance(value, str) else value)
 
 
 def _check_required(opt: Mapping, is_train: bool, model: type) -> None:
@@ -118,6 +319,7 @@ def _check_required(opt: Mapping, is_train: bool, model: type) -> None:
     if is_sr_model:
         _require(opt, ('network_g', ), '')
         _require(opt['network_g'], ('type', ), 'network_g')
+    _require(opt['datasets'], (), 'datasets')
     for name, dataset in opt['datasets'].items():
         _require(dataset, ('name', 'type'), f'datasets:{name}')
     if is_train:
@@ -129,7 +331,7 @@ def _check_required(opt: Mapping, is_train: bool, model: type) -> None:
             _require(opt['train'], ('optim_g', 'scheduler'), 'train')
             _require(opt['train']['optim_g'], ('type', ), 'train:optim_g')
             _require(opt['train']['scheduler'], ('type', ), 'train:scheduler')
-        if 'network_d' in _model_keys(model, 'top'):
+        if 'network_d' in _model_kinds(model, 'top'):
             _require(opt, ('network_d', ), '')
             _require(opt['train'], ('gan_opt', 'optim_d'), 'train')
             for key in ('gan_opt', 'optim_d'):
@@ -146,107 +348,12 @@ def _require(given: Any, needed: Sequence[str], where: str) -> None:
     if not isinstance(given, Mapping):
         raise OptionError(f'{where}: expected options (`key: value` lines), got {given!r}.')
     for key in needed:
-        if key not in given:
+        if key not in given or (given[key] is None and key in NEVER_EMPTY):
             raise OptionError(f'{where}:{key}: missing.' if where else f'{key}: missing.')
 
 
-def _check_sections(opt: Mapping, model: type, strict: bool) -> None:
-    of_networks = []
-    for key in opt:
-        if str(key).startswith('network_'):
-            label = key[len('network_'):]
-            of_networks += [f'pretrain_network_{label}', f'strict_load_{label}', f'param_key_{label}']
-    sections = {
-        'top': (opt, TOP_KEYS, ''),
-        'train': (opt.get('train'), (), 'train'),
-        'val': (opt.get('val'), (), 'val'),
-        'path': (opt['path'], (*PATH_KEYS, *of_networks), 'path'),
-        'logger': (opt.get('logger'), LOGGER_KEYS, 'logger'),
-    }
-    also_read = set() if strict else _mentioned(model)
-    for section, (given, known, where) in sections.items():
-        if isinstance(given, Mapping):
-            known = (*known, *_model_keys(model, section))
-            _check_keys_of(given, known, where, strict, also_read)
-
-
-def _check_dataset(dataset: Mapping, where: str) -> None:
-    cls = _registered(DATASET_REGISTRY, dataset['type'], f'{where}:type')
-    own = [key for base in inspect.getmro(cls) for key in vars(base).get('option_keys', ())]
-    also_read = set() if _declares(cls) else _mentioned(cls)
-    _check_keys_of(dataset, (*DATASET_KEYS, *own), where, _declares(cls), also_read)
-
-
-def _visit(node: Mapping, path: Tuple[str, ...], strict: bool) -> None:
-    """Check every dictionary of options by its place in the file, however deep it stands."""
-    for key, value in node.items():
-        if not isinstance(value, Mapping):
-            continue
-        key = str(key)
-        here = (*path, key)
-        where = ':'.join(here)
-        if key.startswith('network_'):
-            _check_built(ARCH_REGISTRY, value, where)
-        elif path[-1:] == ('metrics', ):
-            _check_built(METRIC_REGISTRY, value, where, supplied=METRIC_INPUTS, extra=('better', 'found_by'))
-        elif here[0] == 'train' and key.endswith('_opt') and (strict or 'type' in value):
-            _check_built(LOSS_REGISTRY, value, where)
-        elif here[0] == 'train' and key.startswith('optim_') and 'type' in value:
-            _require(value, ('lr', ), where)
-            _check_chosen(_optimizers(), value, where, 'optimizer', strict, supplied=('params', ))
-        elif here[0] == 'train' and key == 'scheduler' and 'type' in value:
-            _check_chosen(SCHEDULERS, value, where, 'scheduler', strict, supplied=('optimizer', ))
-        elif key == 'io_backend' and 'type' in value:
-            _check_choice(value['type'], IO_BACKENDS, f'{where}:type', 'backend', strict)
-        _visit(value, here, strict)
-
-
-def _check_built(registry: Registry,
-                 given: Mapping,
-                 where: str,
-                 supplied: Sequence[str] = (),
-                 extra: Sequence[str] = ()) -> None:
-    _require(given, ('type', ), where)
-    target = _registered(registry, given['type'], f'{where}:type')
-    _check_call(target, given, where, supplied, extra)
-
-
-def _check_chosen(choices: Dict[str, Callable], given: Mapping, where: str, kind: str, strict: bool,
-                  supplied: Sequence[str]) -> None:
-    _check_choice(given['type'], choices, f'{where}:type', kind, strict)
-    if given['type'] in choices:
-        _check_call(choices[given['type']], given, where, supplied)
-
-
-def _check_call(target: Callable, given: Mapping, where: str, supplied: Sequence[str] = (),
-                extra: Sequence[str] = ()) -> None:
-    """Refuse what ``target`` does not take and name what it needs. ``supplied``: arguments that BasicSR gives it;
-    ``extra``: keys that others read from the same place."""
-    parameters = inspect.signature(target).parameters.values()
-    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in supplied]
-    known = ['type', *extra, *(p.name for p in named)]
-    _check_keys_of(given, known, where, strict=not takes_any)
-    for parameter in named:
-        if parameter.default is parameter.empty and parameter.name not in given:
-            raise OptionError(f'{where}:{parameter.name}: missing; {given["type"]} needs it.')
-
-
-def _check_keys_of(given: Iterable[str], known: Sequence[str], where: str, strict: bool,
-                   also_read: Iterable[str] = ()) -> None:
-    """``check_keys`` where all keys are known; elsewhere only refuse what looks like a misspelling of a known one."""
-    if strict:
-        check_keys(given, known, where)
-        return
-    may_be = {*known, *also_read}
-    for key in given:
-        match = '' if key in may_be else nearest(key, may_be, NEAR_MISS)
-        if match:
-            raise unknown(f'{where}:{key}' if where else str(key), key, {*known, match}, 'option')
-
-
-def _check_choice(name: Any, choices: Iterable[str], path: str, kind: str, strict: bool) -> None:
-    if name not in choices and (strict or nearest(name, choices, NEAR_MISS)):
+def _check_choice(name: Any, choices: Iterable[str], path: str, kind: str, is_known: bool) -> None:
+    if name not in choices and (is_known or nearest(name, choices, NEAR_MISS)):
         raise unknown(f'{path}: {name}', name, choices, kind)
 
 
@@ -263,28 +370,16 @@ def _declares(cls: type) -> bool:
     return hasattr(cls, 'option_keys')
 
 
-def _model_keys(model: type, section: str) -> List[str]:
-    keys = []
-    for base in inspect.getmro(model):
-        keys += MODEL_KEYS.get(base.__name__, {}).get(section, ())
-        keys += vars(base).get('option_keys', {}).get(section, ())
-    return keys
+def _kinds(keys: Any) -> Kinds:
+    return keys if isinstance(keys, Mapping) else dict.fromkeys(keys)
 
 
-def _mentioned(cls: type) -> Set[str]:
-    """Every string in the modules of a class and its bases: keys that it may read without declaring them."""
-    strings = set()
-    for base in inspect.getmro(cls):
-        if base.__module__.split('.')[0] in ('builtins', 'torch', 'typing'):
-            continue
-        try:
-            tree = ast.parse(inspect.getsource(sys.modules[base.__module__]))
-        except OSError:  # a class without source, such as a compiled one
-            continue
-        strings.update(
-            node.value for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier())
-    return strings
+def _model_kinds(model: type, section: str) -> Dict[str, Optional[Kind]]:
+    kinds: Dict[str, Optional[Kind]] = {}
+    for base in reversed(inspect.getmro(model)):
+        kinds.update(MODELS.get(base.__name__, {}).get(section, {}))
+        kinds.update(_kinds(vars(base).get('option_keys', {}).get(section, ())))
+    return kinds
 
 
 def _optimizers() -> Dict[str, Callable]:

@@ -1,0 +1,178 @@
+"""Exact iterations: which faces an iteration gets, how many iterations there are, and where a resumed run goes on.
+
+BasicSR counts epochs: it rounds the iterations of an epoch up where its loader drops the rest, and starts a resumed run
+at the beginning of the saved epoch. Here iterations count, and epochs are only the passes in which the faces come.
+"""
+import math
+from functools import partial
+from typing import Any, Dict, Iterator, Mapping, Optional
+
+import torch
+from basicsr.data import build_dataloader
+from basicsr.data.data_sampler import EnlargedSampler
+from torch.utils.data import DataLoader, Dataset
+
+from dic_plugin.launch.signals import keep_running
+from dic_plugin.utils.option_values import OptionError
+
+__all__ = ['Progress', 'ResumableSampler', 'stock_iterations', 'training_loader']
+
+
+class ResumableSampler(EnlargedSampler):
+    """BasicSR's sampler, in the same order for any number of processes, and able to begin in the middle of an epoch.
+
+    Processes take turns face by face, so that together they see in every iteration the faces that one process with as
+    large a batch would see.
+
+    Args:
+        dataset: the faces.
+        num_replicas: number of processes.
+        rank: which of them this is.
+        ratio: how often every face comes in an epoch.
+
+    Attributes:
+        total_size: faces of an epoch, of all processes.
+        resumed_epoch, seen: of this epoch so many faces were seen before.
+    """
+
+    def __init__(self, dataset: Dataset, num_replicas: int, rank: int, ratio: float = 1) -> None:
+        super().__init__(dataset, num_replicas, rank, ratio)
+        self.total_size = math.ceil(len(dataset) * ratio)
+        self.num_samples = self.total_size // num_replicas
+        self.resumed_epoch, self.seen = 0, 0
+
+    def skipped(self) -> int:
+        """Return the number of faces at the beginning of this epoch that were seen before the run was resumed."""
+        return self.seen if self.epoch == self.resumed_epoch else 0
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator()
+        generator.manual_seed(self.epoch)
+        order = torch.randperm(self.total_size, generator=generator).tolist()
+        end = self.total_size - (self.total_size - self.skipped()) % self.num_replicas  # as many for every process
+        return iter([row % len(self.dataset) for row in order[self.skipped() + self.rank:end:self.num_replicas]])
+
+
+def training_loader(train_set: Dataset, opt: Mapping[str, Any]) -> DataLoader:
+    """Build the loader of the training set, by BasicSR's ``build_dataloader``, with a ResumableSampler.
+
+    Args:
+        train_set: the faces.
+        opt: options of the run.
+
+    Raises:
+        OptionError: there are fewer faces than one batch takes.
+    """
+    dataset_opt = opt['datasets']['train']
+    ratio = dataset_opt.get('dataset_enlarge_ratio') or 1
+    sampler = ResumableSampler(train_set, opt['world_size'], opt['rank'], ratio)
+    loader = build_dataloader(
+        train_set, dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'], sampler=sampler, seed=opt['manual_seed'])
+    loader.worker_init_fn = partial(keep_running, loader.worker_init_fn)
+    if len(loader) == 0:
+        raise OptionError(_too_few(len(train_set), ratio, loader.batch_size * opt['world_size']))
+    return loader
+
+
+def _too_few(num_images: int, ratio: float, batch: int) -> str:
+    return (
+        f'datasets:train: {num_images} images' + (f' (times dataset_enlarge_ratio {ratio:g})' if ratio != 1 else '') +
+        f' are fewer than one batch of {batch}, so that there would be no iteration; expected more images, a smaller '
+        'batch_size_per_gpu or a larger dataset_enlarge_ratio.')
+
+
+class Progress:
+    """The iterations of a run: counts them, and hands the training loader's batches to BasicSR's loop.
+
+    It stands in for BasicSR's prefetchers, whose ``next`` the loop calls between two iterations.
+
+    Args:
+        loader: see training_loader.
+        total_iter: number of iterations.
+        state: the training state from which the run is resumed; None at its beginning. Its ``epoch``, from which
+            BasicSR's loop goes on, is brought to the epoch of the next iteration.
+        faces_per_iteration: of all processes.
+
+    Attributes:
+        current_iter: the iteration that runs, or the last one.
+        total_epochs: the number that the loop is to be given; it ends by itself before.
+    """
+
+    def __init__(self, loader: DataLoader, total_iter: int, state: Optional[Dict[str, Any]],
+                 faces_per_iteration: int) -> None:
+        self.sampler = loader.sampler
+        self.total_iter = total_iter
+        self.faces_per_iteration = faces_per_iteration
+        self.batches = 0  # of this epoch, since it began or was resumed
+        self.first_iter = self.current_iter = 0
+        per_epoch = len(loader)
+        if state is not None:
+            self.first_iter = self.current_iter = state['iter']
+            state['epoch'], self.sampler.seen = self._position(state, per_epoch)
+            self.sampler.resumed_epoch = state['epoch']
+        remaining = math.ceil(max(0, total_iter - self.current_iter) / per_epoch)
+        self.total_epochs = (0 if state is None else state['epoch']) + remaining + 1
+        self.prefetcher: Any = None
+        self.between = lambda: None  # called between two iterations
+
+    def _position(self, state: Mapping[str, Any], per_epoch: int) -> Any:
+        """The epoch of the next iteration, and the faces of it that were seen already."""
+        saved = state.get('sampler')
+        if saved is None:  # saved by BasicSR itself, which counts from the beginning of the epoch
+            saved = dict(seen=(state['iter'] - state['epoch'] * per_epoch) * self.faces_per_iteration,
+                         total_size=self.sampler.total_size)  # yapf: disable
+        same_faces = saved['total_size'] == self.sampler.total_size
+        if same_faces and 0 <= saved['seen'] <= self.sampler.total_size - self.faces_per_iteration:
+            return state['epoch'], saved['seen']
+        return state['epoch'] + 1, 0
+
+    def position(self) -> Dict[str, int]:
+        """Return what a resumed run must know of the faces: how many of this epoch's were seen, of how many."""
+        seen = self.sampler.skipped() + self.batches * self.faces_per_iteration
+        return dict(seen=seen, total_size=self.sampler.total_size)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the last iteration has run."""
+        return self.current_iter >= self.total_iter
+
+    # ------------------------------------------------------------- as a prefetcher
+    def reset(self) -> None:
+        """Begin an epoch."""
+        self.batches = 0
+        if not self.is_finished:
+            self.prefetcher.reset()
+
+    def next(self) -> Any:
+        """Return the next batch, or None at the end of an epoch or of the training."""
+        self.between()
+        batch = None if self.is_finished else self.prefetcher.next()
+        if batch is not None:
+            self.batches += 1
+            self.current_iter += 1
+        return batch
+
+
+def stock_iterations(num_images: int, opt: Mapping[str, Any], state: Optional[Mapping[str, Any]] = None) -> int:
+    """Return the iteration at which BasicSR's own loop ends, which cannot be changed in an unmodified checkout.
+
+    Args:
+        num_images: of the training set.
+        opt: options of the run.
+        state: the training state from which it is resumed, if any.
+
+    Raises:
+        OptionError: there is no iteration at all.
+    """
+    dataset_opt = opt['datasets']['train']
+    ratio, world_size = dataset_opt.get('dataset_enlarge_ratio') or 1, opt['world_size']
+    batch_size = dataset_opt['batch_size_per_gpu']
+    counted = math.ceil(num_images * ratio / (batch_size * world_size))
+    if not opt['dist']:
+        batch_size *= max(1, opt['num_gpu'])
+    given = math.ceil(num_images * ratio / world_size) // batch_size
+    if given == 0:
+        raise OptionError(_too_few(num_images, ratio, batch_size * world_size))
+    epochs = math.ceil(opt['train']['total_iter'] / counted) + 1
+    first_epoch, first_iter = (state['epoch'], state['iter']) if state else (0, 0)
+    return min(opt['train']['total_iter'], first_iter + max(0, epochs - first_epoch) * given)

@@ -1,0 +1,413 @@
+"""One run of BasicSR's pipeline, with the functions of ours that stand in for some that its loops call."""
+import copy
+import importlib
+import logging
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from logging.handlers import MemoryHandler
+from os import path as osp
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+
+import torch
+from basicsr.data import build_dataloader, build_dataset
+from basicsr.models import base_model, build_model
+from basicsr.utils import get_root_logger
+from basicsr.utils import logger as basicsr_logger
+from basicsr.utils import options as basicsr_options
+from basicsr.utils.dist_util import master_only
+from torch import distributed as dist
+
+from dic_plugin.launch import distributed
+from dic_plugin.launch.command_line import check_command_line, forced_value, normalised
+from dic_plugin.launch.iterations import Progress, training_loader
+from dic_plugin.launch.resume import is_of_another_experiment, load_resume_state
+from dic_plugin.launch.signals import Stopped, StopRequest
+from dic_plugin.utils.option_check import check_options
+from dic_plugin.utils.option_values import OptionError
+from dic_plugin.utils.schedule import stretch_schedule
+from dic_plugin.utils.whole_file import whole_file
+
+__all__ = ['test', 'train']
+
+INTERRUPTED = 130  # the status of a process ended by Ctrl-C
+
+
+def train(root: Optional[str] = None) -> int:
+    """Run BasicSR's ``train_pipeline`` on the command line's options.
+
+    Args:
+        root: Where ``experiments/`` and ``tb_logger/`` are put. Default: the current directory.
+
+    Returns:
+        The exit status: 0 after the last iteration; 2 after one line on standard error that says what is wrong with
+        the options or what they name; 128 and the signal's number after a signal, with network and state saved.
+    """
+    return _Run('train', root)()
+
+
+def test(root: Optional[str] = None) -> int:
+    """Run BasicSR's ``test_pipeline`` on the command line's options; ``results/`` is put in ``root``. See ``train``."""
+    return _Run('test', root)()
+
+
+@contextmanager
+def _standing_in(owner: Any, **functions: Callable) -> Iterator[None]:
+    """Inside, attributes of a module or a class are others."""
+    missing = object()
+    before = {name: vars(owner).get(name, missing) for name in functions}
+    for name, function in functions.items():
+        setattr(owner, name, function)
+    try:
+        yield
+    finally:
+        for name, function in before.items():
+            if function is missing:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, function)
+
+
+class _Run:
+    """What the functions that stand in share.
+
+    Everything is built while the options are parsed, so that whatever cannot be built ends the run before a folder is
+    made or the finished experiment of that name is put aside; the loop is handed what is there already.
+    """
+
+    def __init__(self, what: str, root: Optional[str]) -> None:
+        self.is_train = what == 'train'
+        self.loop = importlib.import_module(f'basicsr.{what}')
+        self.pipeline = getattr(self.loop, f'{what}_pipeline')
+        self.root = osp.abspath(root or os.getcwd())
+        self.stop = StopRequest(insist='LOCAL_RANK' not in os.environ)
+        self.early_log = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
+        self.datasets: Dict[str, Any] = {}
+        self.model: Any = None
+        self.state: Optional[Dict[str, Any]] = None
+        self.saved_iter = -1
+        self.tb_logger: Any = None
+
+    def __call__(self) -> int:
+        sys.argv[1:] = normalised(sys.argv[1:])
+        stock = {name: getattr(self.loop, name) for name in ('parse_options', 'make_exp_dirs', 'get_root_logger')}
+        with ExitStack() as stack:
+            stack.enter_context(self._own_logger())
+            try:
+                command = check_command_line(sys.argv[1:])
+                stack.enter_context(
+                    _standing_in(
+                        basicsr_options,
+                        open=lambda path, mode='r': open(path, mode, encoding='utf-8'),
+                        init_dist=lambda launcher, **_: distributed.init_process_group(
+                            launcher, command.num_gpu, command.dist_params),
+                        _postprocess_yml_value=forced_value))
+                stack.enter_context(_standing_in(self.loop, **self._functions(stock)))
+                stack.enter_context(_standing_in(base_model.BaseModel, save_training_state=self._save_training_state()))
+                if command.launcher != 'none' and (command.num_gpu == 0 or not torch.cuda.is_available()):
+                    stack.enter_context(
+                        _standing_in(base_model.BaseModel, model_to_device=distributed.model_to_cpu_device))
+                if self.is_train:
+                    stack.enter_context(self.stop.listening())
+                self.pipeline(self.root)
+            except OptionError as error:
+                _report(error)
+                return 2
+            except Stopped as stopped:
+                if _rank() == 0:
+                    print(stopped, file=sys.stderr, flush=True)
+                return 128 + stopped.signum
+            except KeyboardInterrupt:
+                print('Ended by Ctrl-C.', file=sys.stderr, flush=True)
+                return INTERRUPTED
+            except Exception as error:
+                if dist.is_initialized() and dist.get_world_size() > 1:
+                    distributed.end_failed_process(error)
+                raise
+            finally:
+                if self.tb_logger:
+                    self.tb_logger.close()
+                if dist.is_initialized():
+                    dist.destroy_process_group()
+        return 0
+
+    def _functions(self, stock: Mapping[str, Callable]) -> Dict[str, Callable]:
+        """The functions that stand in for those that the loop's module calls by these names."""
+
+        def parse_options(root_path: str, is_train: bool = True) -> Tuple[Dict[str, Any], Any]:
+            opt, args = stock['parse_options'](root_path, is_train=is_train)
+            opt['root_path'] = root_path
+            opt = self._prepared(opt)
+            return opt, args
+
+        def make_exp_dirs(opt: Dict[str, Any]) -> None:
+            distributed.barrier()  # nothing is put aside unless all processes have built everything
+            stock['make_exp_dirs'](opt)
+            distributed.barrier()
+
+        def get_logger(*args: Any, **kwargs: Any) -> logging.Logger:
+            # BasicSR adds the log's file to a new logger only
+            basicsr_logger.initialized_logger.pop('basicsr', None)
+            logging.getLogger('basicsr').removeHandler(self.early_log)
+            return stock['get_root_logger'](*args, **kwargs)
+
+        functions = dict(
+            parse_options=parse_options,
+            make_exp_dirs=make_exp_dirs,
+            get_root_logger=get_logger,
+            build_model=lambda opt: self.model)
+        if not self.is_train:
+            return dict(functions, build_dataset=self._built_dataset)
+
+        copy_opt_file, init_tb_loggers = self.loop.copy_opt_file, self.loop.init_tb_loggers
+
+        def copy_options(path: str, experiments_root: str) -> None:
+            if self.state is not None and is_of_another_experiment(self.opt):
+                make_exp_dirs(self.opt)
+            copy_opt_file(path, experiments_root)
+
+        def init_loggers(opt: Dict[str, Any]) -> Any:
+            self.tb_logger = init_tb_loggers(opt)
+            return self.tb_logger
+
+        return dict(
+            functions,
+            load_resume_state=lambda opt: self.state,
+            copy_opt_file=copy_options,
+            init_tb_loggers=init_loggers,
+            create_train_val_dataloader=self._loaders,
+            CPUPrefetcher=self._prefetcher(self.loop.CPUPrefetcher),
+            CUDAPrefetcher=self._prefetcher(self.loop.CUDAPrefetcher))
+
+    # ------------------------------------------------------------- before anything is written
+    def _prepared(self, given: Dict[str, Any]) -> Dict[str, Any]:
+        """The options as meant, after everything that they ask for was built.
+
+        Raises:
+            OptionError: something of them is impossible or cannot be built.
+        """
+        logger = get_root_logger()
+        opt = check_options(given, self.is_train, logger.warning)
+        self.opt = opt
+        for change in _made_consistent(opt, self.is_train):
+            logger.info(change)
+        _check_machine(opt, self.is_train)
+        try:
+            if self.is_train:
+                self.state = load_resume_state(opt)
+            for phase, dataset_opt in opt['datasets'].items():
+                if self.is_train and phase != 'train' and phase.split('_')[0] != 'val':
+                    raise OptionError(f'datasets:{phase}: expected train, val, or val_ and a name.')
+                self.datasets[phase] = build_dataset(dataset_opt)
+            if self.is_train:
+                self.train_loader = training_loader(self.datasets['train'], opt)
+            self.model = build_model(copy.deepcopy(opt))
+        except OptionError:
+            raise
+        except (AssertionError, NotImplementedError, OSError, ValueError) as error:
+            raise OptionError(str(error) or repr(error)) from error
+        if self.is_train:
+            faces = self.train_loader.batch_size * opt['world_size']
+            self.progress = Progress(self.train_loader, opt['train']['total_iter'], self.state, faces)
+            self.progress.between = self._between_iterations
+            self._watch_validation()
+        return opt
+
+    # ------------------------------------------------------------- what the loops call
+    def _built_dataset(self, dataset_opt: Mapping[str, Any]) -> Any:
+        self._replay_log()
+        return next(self.datasets[phase] for phase, opt in self.opt['datasets'].items() if opt is dataset_opt)
+
+    def _loaders(self, opt: Mapping[str, Any], logger: logging.Logger) -> Tuple[Any, Any, List[Any], int, int]:
+        """Stands in for BasicSR's ``create_train_val_dataloader``."""
+        self._replay_log()
+        train_opt = opt['datasets']['train']
+        logger.info('Training statistics:'
+                    f'\n\tNumber of train images: {len(self.datasets["train"])}'
+                    f'\n\tDataset enlarge ratio: {train_opt.get("dataset_enlarge_ratio") or 1}'
+                    f'\n\tFaces per iteration: {self.progress.faces_per_iteration}, of {opt["world_size"]} processes'
+                    f'\n\tIterations per epoch: {len(self.train_loader)}'
+                    f'\n\tTotal iterations: {opt["train"]["total_iter"]}')
+        val_loaders = []
+        for phase, dataset in self.datasets.items():
+            if phase != 'train':
+                dataset_opt = opt['datasets'][phase]
+                val_loaders.append(
+                    build_dataloader(
+                        dataset,
+                        dataset_opt,
+                        num_gpu=opt['num_gpu'],
+                        dist=opt['dist'],
+                        sampler=None,
+                        seed=opt['manual_seed']))
+                logger.info(f'Number of val images/folders in {dataset_opt["name"]}: {len(dataset)}')
+        return (self.train_loader, self.train_loader.sampler, val_loaders, self.progress.total_epochs,
+                opt['train']['total_iter'])
+
+    def _prefetcher(self, stock: Callable) -> Callable:
+
+        def build(*args: Any) -> Progress:
+            self.progress.prefetcher = stock(*args)
+            return self.progress
+
+        return build
+
+    def _save_training_state(self) -> Callable:
+        run = self
+
+        @master_only
+        def save_training_state(self: Any, epoch: int, current_iter: int) -> None:
+            """As BaseModel's, whole or not at all, with the position among the faces of the epoch."""
+            if current_iter == -1:
+                return
+            state = dict(
+                epoch=epoch,
+                iter=current_iter,
+                optimizers=[optimizer.state_dict() for optimizer in self.optimizers],
+                schedulers=[scheduler.state_dict() for scheduler in self.schedulers],
+                sampler=run.progress.position())
+            path = osp.join(self.opt['path']['training_states'], f'{current_iter}.state')
+            try:
+                with whole_file(path) as temporary:
+                    torch.save(state, temporary)
+            except (OSError, RuntimeError) as error:  # as in BasicSR this does not end the training
+                get_root_logger().warning(f'{path}: not saved: {error}')
+
+        return save_training_state
+
+    def _between_iterations(self) -> None:
+        """Stop if any process was asked to; save the last iteration."""
+        progress = self.progress
+        signum = distributed.any_rank(self.stop.signum or 0)
+        if signum:
+            self._stop(signum)
+        if progress.is_finished and progress.current_iter > progress.first_iter:
+            self._save()
+
+    def _save(self) -> None:
+        current_iter = self.progress.current_iter
+        if self.saved_iter != current_iter and current_iter % self.opt['logger']['save_checkpoint_freq']:
+            self.model.save(self.progress.sampler.epoch, current_iter)
+        self.saved_iter = current_iter
+
+    def _stop(self, signum: int) -> None:
+        import signal
+        name, current_iter = signal.Signals(signum).name, self.progress.current_iter
+        if current_iter == self.progress.first_iter:
+            raise Stopped(signum, f'Stopped by {name} before the first iteration; nothing had to be saved.')
+        self._save()
+        raise Stopped(
+            signum, f'Stopped by {name} after iteration {current_iter} of {self.progress.total_iter}; network and '
+            f'training state are saved in {self.opt["path"]["experiments_root"]}. --auto_resume goes on.')
+
+    def _watch_validation(self) -> None:
+        """Let a single process stop also within a validation. Several wait for its end, as for one another."""
+        stock = self.model.validation
+
+        def validation(*args: Any, **kwargs: Any) -> None:
+            if not self.opt['dist']:
+                self.stop.at_once = self._stop
+                if self.stop.signum:
+                    self._stop(self.stop.signum)
+            try:
+                stock(*args, **kwargs)
+            finally:
+                self.stop.at_once = None
+
+        self.model.validation = validation
+
+    # ------------------------------------------------------------- the log
+    @contextmanager
+    def _own_logger(self) -> Iterator[None]:
+        """Inside, BasicSR's logger is new; what it is told before the log's file is open is kept for it."""
+        logger = logging.getLogger('basicsr')
+        before = logger.handlers, logger.level, logger.propagate, basicsr_logger.initialized_logger.pop('basicsr', None)
+        logger.handlers = [self.early_log]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        basicsr_logger.initialized_logger['basicsr'] = True
+        try:
+            yield
+        finally:
+            for handler in logger.handlers:
+                handler.close()
+            logger.handlers, logger.level, logger.propagate, was_initialized = before
+            basicsr_logger.initialized_logger.pop('basicsr', None)
+            if was_initialized:
+                basicsr_logger.initialized_logger['basicsr'] = True
+
+    def _replay_log(self) -> None:
+        logger = logging.getLogger('basicsr')
+        for record in self.early_log.buffer:
+            if logger.isEnabledFor(record.levelno):
+                logger.handle(record)
+        self.early_log.buffer.clear()
+
+
+def _made_consistent(opt: Dict[str, Any], is_train: bool) -> List[str]:
+    """Bring options into line that contradict each other but can only mean one thing, in place; what was changed."""
+    changes = []
+    for phase, dataset in opt['datasets'].items():
+        has_workers = phase == 'train' and dataset['num_worker_per_gpu'] > 0
+        if dataset.get('persistent_workers') and not has_workers:
+            dataset['persistent_workers'] = False
+            if phase == 'train':
+                changes.append('datasets:train:persistent_workers has no effect: num_worker_per_gpu is 0.')
+    if is_train:
+        stretched = stretch_schedule(opt['train'])
+        changes += [stretched] if stretched else []
+    return changes
+
+
+def _check_machine(opt: Mapping[str, Any], is_train: bool) -> None:
+    """Refuse what this machine cannot do.
+
+    Raises:
+        OptionError: names the option.
+    """
+    if opt['num_gpu'] > torch.cuda.device_count():
+        raise OptionError(
+            f'num_gpu is {opt["num_gpu"]}, but torch finds {torch.cuda.device_count()} GPUs here; expected '
+            'auto, or 0 for the CPU.')
+    for phase, dataset in opt['datasets'].items():
+        if dataset.get('prefetch_mode') == 'cuda' and phase == 'train':
+            if opt['num_gpu'] == 0:
+                raise OptionError('datasets:train:prefetch_mode is cuda, but the run is on the CPU; expected ~ or cpu.')
+            if not dataset.get('pin_memory'):
+                raise OptionError('datasets:train:prefetch_mode is cuda; expected pin_memory: true with it.')
+    folder = osp.join(opt['root_path'], 'experiments' if is_train else 'results', opt['name'])
+    if is_train:
+        _check_loggers(opt['logger'], opt['name'])
+    while not osp.lexists(folder):
+        folder = osp.dirname(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OptionError(f'name: what the run writes goes to {folder}, where nothing can be written '
+                          f'({error.strerror}).') from error
+
+
+def _check_loggers(logger_opt: Mapping[str, Any], name: str) -> None:
+    wandb = logger_opt.get('wandb') or {}
+    if wandb.get('project') is not None and 'debug' not in name:
+        if find_spec('wandb') is None:
+            raise OptionError(f'logger:wandb:project is {wandb["project"]!r}, but wandb is not installed; expected '
+                              '`pip install wandb`, or ~.')
+        if not logger_opt.get('use_tb_logger'):
+            raise OptionError('logger:wandb:project is set; expected logger:use_tb_logger: true with it.')
+
+
+def _rank() -> int:
+    return int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0)))
+
+
+def _report(error: OptionError) -> None:
+    """Say once what is wrong, whatever the number of processes."""
+    if _rank() == 0:
+        print(f'Error in the options: {error}', file=sys.stderr, flush=True)
+    else:
+        time.sleep(1)  # the first process to fail makes torchrun stop the others; leave rank 0 the time to speak
