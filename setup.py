@@ -66,9 +66,9 @@ setup(
             'dic-train = dic_plugin.launch:train'
         ]
     },
-    python_requires='>=3.9',
+    python_requires='>=3.10',
     install_requires=[
-        'torch>=2.0',
+        'torch>=2.4',
         'torchvision',
         *unless('basicsr-fixed', 'basicsr'),
         *unless('mmcv', 'mmcv-lite'),
@@ -83,7 +83,7 @@ setup(
         'tqdm',
     ],
     extras_require={
-        'demo': ['gradio>=6; python_version >= "3.10"'],  # the page of scripts/demo.py
+        'demo': ['gradio>=6'],  # the page of scripts/demo.py
         'faces':
         faces,  # finds faces in photographs
         'metrics': ['lpips'],
@@ -93,12 +93,12 @@ setup(
             *faces,
             *onnx,
             'flake8',
-            'gradio>=6; python_version >= "3.10"',
+            'gradio>=6',
             'hypothesis',
             'isort',
             'pytest',
             'pytest-xdist>=3.8',
-            'selenium; python_version >= "3.10"',
+            'selenium',
             'setuptools<81',  # face_recognition_models imports pkg_resources
             'wheel',
             'yapf==0.43.0',  # the version that formats this tree

@@ -13,8 +13,7 @@ if [ ! -f "$checkout/basicsr/train.py" ]; then
     echo "[tests] fetching BasicSR's main branch"
     rm -rf "$checkout" .cache/basicsr/new
     mkdir -p .cache/basicsr/new
-    if "$python" -m pip download --quiet --disable-pip-version-check --no-input --no-deps --no-build-isolation \
-        --no-binary :all: --dest .cache/basicsr/new basicsr-fixed==1.4.2 </dev/null; then
+    if "$python" scripts/install_basicsr.py download --no-deps --no-build-isolation --no-binary :all: --dest .cache/basicsr/new basicsr-fixed==1.4.2 </dev/null; then
         tar -xzf .cache/basicsr/new/*.tar.gz -C .cache/basicsr/new
         mv ".cache/basicsr/new/${checkout##*/}" "$checkout"
     else

@@ -11,23 +11,23 @@ extra=${1:-}
 
 say() { echo "[setup] $*"; }
 die() { echo "[setup] error: $*" >&2; exit 1; }
-supported() { "$1" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null; }
+supported() { "$1" scripts/install_basicsr.py --supported 2>/dev/null; }
 pip_install() { "$python" -m pip install --quiet --disable-pip-version-check --no-input "$@"; }
 
 find_python() {
     if [ -n "${DIC_PYTHON:-}" ]; then
-        supported "$DIC_PYTHON" || die "DIC_PYTHON=$DIC_PYTHON is not Python 3.9 to 3.12."
+        supported "$DIC_PYTHON" || die "DIC_PYTHON=$DIC_PYTHON is not Python 3.10 to 3.14."
         echo "$DIC_PYTHON"
         return
     fi
     local name
-    for name in python3 python3.12 python3.11 python3.10 python3.9 python; do
+    for name in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do
         if supported "$name"; then
             echo "$name"
             return
         fi
     done
-    die "Python 3.9 to 3.12 is needed (BasicSR cannot be built on others); found $(python3 --version 2>&1 || true). \
+    die "Python 3.10 to 3.14 is needed; found $(python3 --version 2>&1 || true). \
 Install one or name it: DIC_PYTHON=/path/to/python3.11"
 }
 
@@ -40,10 +40,10 @@ if ! "$python" -m pip --version >/dev/null 2>&1; then
     say "making $venv with $("$base" --version)"
     "$base" -m venv --clear "$venv" || die "could not make $venv (on Debian: apt install python3-venv)."
 fi
-supported "$python" || die "$venv holds $("$python" --version); Python 3.9 to 3.12 is needed. Remove it or set DIC_VENV."
+supported "$python" || die "$venv holds $("$python" --version); Python 3.10 to 3.14 is needed. Remove it or set DIC_VENV."
 
 # --- what it holds: done once for every change of the requirements
-wanted=$(cat setup.py scripts/setup_env.sh dic_plugin/ops/src/* | cksum | cut -d' ' -f1)-$("$python" -c 'import platform; print(platform.python_version())')
+wanted=$(cat setup.py scripts/setup_env.sh scripts/install_basicsr.py dic_plugin/ops/src/* | cksum | cut -d' ' -f1)-$("$python" -c 'import platform; print(platform.python_version())')
 for stamp in "$venv/.dic_plugin$extra" "$venv/.dic_plugintests"; do
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted:$PWD" ]; then
         say "$venv is ready: source $venv/bin/activate"
@@ -54,8 +54,7 @@ done
 say "installing torch and torchvision (the long part, some GB)"
 pip_install torch torchvision
 say "installing BasicSR"
-pip_install cython numpy 'setuptools<81' wheel
-pip_install --no-build-isolation basicsr
+"$python" scripts/install_basicsr.py </dev/null
 say "installing dic_plugin${extra:+ and what its tests need}"
 pip_install --no-build-isolation -e ".${extra:+[$extra]}"
 
