@@ -1,7 +1,7 @@
 """Install BasicSR in the Python that runs this: python scripts/install_basicsr.py
 
 BasicSR's ``setup.py`` reads ``locals()['__version__']`` after an ``exec``, which Python 3.13 and later do not fill
-(PEP 667), so that pip cannot build it there. While pip runs, an ``exec`` without namespaces works on the caller's own: a
+(PEP 667), so that pip cannot build it there. While pip runs, an ``exec`` without namespaces works on its caller's: a
 ``sitecustomize`` in a temporary folder on PYTHONPATH, in pip's processes only. The same way is taken on every Python.
 Other arguments are given to pip instead of ``install basicsr``, for what else needs that: ``download basicsr-fixed``.
 ``--supported`` installs nothing and only checks the version of Python.

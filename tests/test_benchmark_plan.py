@@ -197,7 +197,7 @@ def with_model(**changes):
     (with_model(title=['a']), "models:EDSR:title is ['a']; expected text"),
     (with_model(title='Bicubic'), "models:EDSR:title is 'Bicubic', as that of bicubic; expected text that no other"),
     (with_model(param_key='ema'), "models:EDSR:param_key is 'ema'; expected params or params_ema"),
-    (with_model(logger=dict(print_freq=0)), 'logger:print_freq is 0; expected a whole number from 1'),
+    (with_model(logger=dict(print_freq=0)), 'logger:print_freq is 0; expected a whole number of at least 1'),
 ])  # yapf: disable
 def test_mistakes_are_named(tmp_path, changes, message):
     with pytest.raises(OptionError, match=re.escape(message)):

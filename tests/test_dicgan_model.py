@@ -288,8 +288,8 @@ def test_options_are_only_read(tmp_path):
 
 @pytest.mark.parametrize('section, key, value, message', [
     ('train', 'net_d_iter', 2, "train:net_d_iter: no such option; did you mean 'net_d_iters'"),
-    ('train', 'net_d_iters', 0, 'train:net_d_iters: 0; expected a whole number of at least 1'),
-    ('train', 'net_d_init_iters', -1, 'train:net_d_init_iters: -1; expected a whole number of at least 0'),
+    ('train', 'net_d_iters', 0, 'train:net_d_iters is 0; expected a whole number of at least 1'),
+    ('train', 'net_d_init_iters', -1, 'train:net_d_init_iters is -1; expected a whole number of at least 0'),
     ('train', 'ldl_opt', {}, 'train:ldl_opt: no such option'),
     ('train', 'gan_opt', None, 'train:gan_opt: expected options'),
     ('train', 'optim_d', dict(lr=1e-4), 'train:optim_d:type: missing'),

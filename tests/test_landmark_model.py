@@ -272,8 +272,8 @@ def test_an_unknown_view_is_refused():
 
 # ------------------------------------------------------------------- options
 @pytest.mark.parametrize('recipe, change, message', [
-    ('train_hourglass', dict(num_steps=None), 'num_steps is None; expected how many passes'),
-    ('train_hourglass', dict(num_steps=0), 'num_steps is 0; expected how many passes'),
+    ('train_hourglass', dict(num_steps=None), 'num_steps: missing; expected how many passes'),
+    ('train_hourglass', dict(num_steps=0), 'num_steps is 0; expected a whole number of at least 1'),
     ('train_landmarks', dict(num_steps=3), 'num_steps is for FeedbackHourglass; StackedHourglass has network_g:num_st'),
     ('train_hourglass', dict(train=dict(input_views=['sharpp'])),
      r"train:input_views: sharpp: no such view; did you mean 'sharp'\?"),

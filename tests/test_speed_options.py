@@ -74,11 +74,11 @@ def test_testing(tmp_path, graphs, recipe, speed):
 
 
 @pytest.mark.parametrize('speed, message', [
-    (dict(amp='half'), "amp is 'half'; expected bf16 or fp16, or ~ for float32"),
+    (dict(amp='half'), "amp is 'half'; expected bf16 or fp16"),
     (dict(amp=True), 'amp is True; expected bf16 or fp16'),
     (dict(amp=['bf16']), r"amp is \['bf16'\]; expected bf16 or fp16"),
     (dict(amp='fp16'), 'amp is fp16, which is for GPUs, and num_gpu is 0; expected bf16 on a CPU'),
-    (dict(channels_last='yes'), "channels_last is 'yes'; expected true or false"),
+    (dict(channels_last='maybe'), "channels_last is 'maybe'; expected true or false"),
     (dict(compile=1), 'compile is 1; expected true or false'),
     (dict(amp='fp16', num_gpu=2), 'amp is fp16, but num_gpu is 2 without a distributed launch'),
     (dict(compile=True, num_gpu=2), 'compile is true, but num_gpu is 2 without a distributed launch'),

@@ -194,12 +194,12 @@ class _Check:
         model = _registered(MODEL_REGISTRY, opt['model_type'], 'model_type')
         is_known = _declares(model)
         _check_required(opt, self.is_train, model)
-        result = self._sections(opt, model, is_known)
+        result = self._sections(opt, model, is_known, _is_of(model, 'basicsr'))
         for name, dataset in result['datasets'].items():
             result['datasets'][name] = self._dataset(dataset, f'datasets:{name}')
         return self._visit(result, (), is_known)
 
-    def _sections(self, opt: Mapping, model: type, is_known: bool) -> Dict[str, Any]:
+    def _sections(self, opt: Mapping, model: type, is_known: bool, is_stock: bool) -> Dict[str, Any]:
         path_kinds = dict(PATH)
         for key in opt:
             if str(key).startswith('network_'):
@@ -210,11 +210,12 @@ class _Check:
                     f'param_key_{label}': text
                 })
         kinds = {'train': {}, 'val': {}, 'path': path_kinds, 'logger': LOGGER}
-        result = self._keys(opt, {**TOP, **_model_kinds(model, 'top')}, '', is_known)
+        result = self._keys(opt, {**TOP, **_model_kinds(model, 'top')}, '', is_known, is_stock)
         result['datasets'] = dict(opt['datasets'])
         for section, known in kinds.items():
             if isinstance(opt.get(section), Mapping):
-                result[section] = self._keys(opt[section], {**known, **_model_kinds(model, section)}, section, is_known)
+                all_kinds = {**known, **_model_kinds(model, section)}
+                result[section] = self._keys(opt[section], all_kinds, section, is_known, is_stock)
         if isinstance(opt.get('dist_params'), Mapping):
             result['dist_params'] = self._keys(opt['dist_params'], DIST, 'dist_params', is_known=True)
         if opt['num_gpu'] != 'auto':
@@ -282,22 +283,25 @@ class _Check:
         takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
         named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in supplied]
         kinds = {'type': None, **dict.fromkeys(extra), **{p.name: _kind_of(p) for p in named}}
-        result = self._keys(given, kinds, where, is_known=not takes_any)
+        is_known = not takes_any or _is_of(target, 'dic_plugin')
+        result = self._keys(given, kinds, where, is_known, _is_of(target, 'basicsr'))
         for parameter in named:
             if parameter.default is parameter.empty and parameter.name not in given:
                 raise OptionError(f'{where}:{parameter.name}: missing; {given["type"]} needs it.')
         return {key: value if key == 'type' else read_number(value) for key, value in result.items()}
 
-    def _keys(self, given: Mapping, kinds: Kinds, where: str, is_known: bool) -> Dict[str, Any]:
-        """Values as meant; unknown keys are refused where all are known, elsewhere warned of if they look misspelt."""
+    def _keys(self, given: Mapping, kinds: Kinds, where: str, is_known: bool, is_stock: bool = False) -> Dict[str, Any]:
+        """Values as meant. Unknown keys are refused where all are known; misspelt ones (near misses) of BasicSR's own
+        loops and classes (``is_stock``) are refused, those of others only warned of: they may be theirs."""
         if is_known:
             check_keys(given, kinds, where)
-        else:
-            for key in given:
-                match = '' if key in kinds else nearest(key, kinds, NEAR_MISS)
-                if match:
-                    self.warn(f'{where}:{key}: is this a misspelt {match!r}?'
-                              if where else f'{key}: is this a misspelt {match!r}?')
+        for key in given:
+            match = '' if key in kinds else nearest(key, kinds, NEAR_MISS)
+            if match:
+                path = f'{where}:{key}' if where else str(key)
+                if is_stock:
+                    raise unknown(path, key, kinds, 'option')
+                self.warn(f'{path}: is this a misspelt {match!r}?')
         return read_values(given, kinds, where)
 
 
@@ -364,6 +368,10 @@ def _registered(registry: Registry, name: Any, path: str) -> Callable:
     if found is None:
         raise unknown(f'{path}: {name}', str(name), names, registry._name)
     return found
+
+
+def _is_of(target: Callable, package: str) -> bool:
+    return target.__module__.split('.')[0] == package
 
 
 def _declares(cls: type) -> bool:
