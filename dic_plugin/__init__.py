@@ -16,8 +16,6 @@ compat.apply()
 # BasicSR may be imported only now; importing these packages fills its registries.
 from dic_plugin import archs, data, losses, metrics, models  # noqa: E402,F401 isort:skip
 
-compat.spare_pretrained_files()
-
 __all__ = ['FaceRestorer', '__version__']
 
 

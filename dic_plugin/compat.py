@@ -1,9 +1,7 @@
 """What BasicSR needs to run on today's libraries. Each shim says why it exists and when it can go."""
-import functools
 import importlib.util
 import sys
 import types
-from typing import List
 
 
 def apply() -> None:
@@ -35,27 +33,3 @@ def _provide_functional_tensor() -> None:
     module = types.ModuleType(name, 'Stand-in for the module that torchvision 0.17 removed.')
     module.rgb_to_grayscale = functional.rgb_to_grayscale
     sys.modules[name] = module
-
-
-def underscore_local_rank(arguments: List[str]) -> List[str]:
-    """The command line with ``--local_rank`` for ``--local-rank``.
-
-    ``python -m torch.distributed.launch`` passes the second since torch 2.0, BasicSR's parser knows the first.
-    """
-    return [argument.replace('--local-rank', '--local_rank', 1) for argument in arguments]
-
-
-def spare_pretrained_files() -> None:
-    """Keep BasicSR from making a folder of ``path: pretrain_hourglass``. Called once, when BasicSR is imported."""
-    # Its make_exp_dirs makes a folder of every path option whose name it does not know. In an unmodified checkout the
-    # script (__main__) has taken the function from basicsr.utils before its YAML loader imports this package.
-    from basicsr.utils import make_exp_dirs as stock
-
-    @functools.wraps(stock)
-    def make_exp_dirs(opt):
-        folders = {key: value for key, value in opt['path'].items() if not key.startswith('pretrain_')}
-        stock({**opt, 'path': folders})
-
-    for name in ('basicsr.utils.misc', 'basicsr.utils', 'basicsr.train', 'basicsr.test', '__main__'):
-        if getattr(sys.modules.get(name), 'make_exp_dirs', None) is stock:
-            sys.modules[name].make_exp_dirs = make_exp_dirs

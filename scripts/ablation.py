@@ -136,7 +136,8 @@ def main() -> int:
     parser.add_argument('--iterations', type=int, default=550)
     parser.add_argument('--images', type=int, default=200, help='unseen faces (default: %(default)s)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='trainings at a time (default: all cores)')
-    parser.add_argument('--evaluator', metavar='FILE', help='weights of a separate landmark network')
+    parser.add_argument(
+        '--evaluator', type=os.path.expanduser, metavar='FILE', help='weights of a separate landmark network')
     args = parser.parse_args()
     with ThreadPoolExecutor(args.jobs) as pool:
         runs = [(name, seed) for seed in args.seeds for name in args.variants]

@@ -29,7 +29,11 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Runs the measurements; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        '-w', '--weights', metavar='FILE', help="a trained network; default: the paper's, random weights")
+        '-w',
+        '--weights',
+        type=os.path.expanduser,
+        metavar='FILE',
+        help="a trained network; default: the paper's, random weights")
     parser.add_argument('--batches', type=int, nargs='+', default=[1, 8, 32], help='faces per call (default: 1 8 32)')
     parser.add_argument('--rounds', type=int, default=5, help='how often everything is timed (default: 5)')
     parser.add_argument('--threads', type=int, default=torch.get_num_threads(), help="default: torch's own choice")

@@ -10,6 +10,7 @@ tables in Markdown. Use a quiet machine: with another busy process on the same c
 """
 import argparse
 import inspect
+import os
 import platform
 import sys
 from pathlib import Path
@@ -114,7 +115,11 @@ def parse(argv: Optional[List[str]]) -> Tuple[argparse.Namespace, argparse.Argum
     parser.add_argument('--parts', nargs='+', choices=PARTS, help='what to measure (default: all but growth)')
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
     parser.add_argument(
-        '-w', '--weights', metavar='FILE', help="a trained network (default: the paper's, random weights)")
+        '-w',
+        '--weights',
+        type=os.path.expanduser,
+        metavar='FILE',
+        help="a trained network (default: the paper's, random weights)")
     parser.add_argument(
         '--network',
         nargs='+',
@@ -124,8 +129,12 @@ def parse(argv: Optional[List[str]]) -> Tuple[argparse.Namespace, argparse.Argum
     parser.add_argument('--batches', type=int, nargs='+', help='faces (default: 1 8 32, on a GPU 1 8 64)')
     parser.add_argument('--train-batch', type=int, help='faces of a training step (default: 2, on a GPU 8)')
     parser.add_argument('--rounds', type=int, default=5, help='how often everything is timed (default: 5)')
-    parser.add_argument('--plot', metavar='PNG', help='where growth draws its plot')
-    parser.add_argument('--opt', default='options/train_DIC.yml', help="the loop's option file (default: %(default)s)")
+    parser.add_argument('--plot', type=os.path.expanduser, metavar='PNG', help='where growth draws its plot')
+    parser.add_argument(
+        '--opt',
+        type=os.path.expanduser,
+        default='options/train_DIC.yml',
+        help="the loop's option file (default: %(default)s)")
     parser.add_argument('--iterations', type=int, default=20, help="of one turn of the loop (default: %(default)s)")
     args = parser.parse_args(argv)
     on_gpu = args.device == 'cuda'

@@ -23,7 +23,8 @@ from dic_plugin.prepare.check import check_set  # noqa: E402
 
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('root', metavar='ROOT', help='folder of the set, or a single LMDB or folder of images')
+    parser.add_argument(
+        'root', type=os.path.expanduser, metavar='ROOT', help='folder of the set, or a single LMDB or folder of images')
     parser.add_argument('--workers', type=int, default=os.cpu_count(), help='processes (default: one for every core)')
     args = parser.parse_args(argv)
     if args.workers < 1:

@@ -47,9 +47,10 @@ def run(source: str, target: str, discriminator: Optional[str] = None) -> List[s
 
 def main(argv: Optional[List[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', metavar='IN.pth', help='a published checkpoint')
-    parser.add_argument('target', metavar='OUT.pth', help='where to write it for BasicSR')
-    parser.add_argument('--discriminator', metavar='OUT_D.pth', help="where to write a DICGAN's discriminator")
+    parser.add_argument('source', type=os.path.expanduser, metavar='IN.pth', help='a published checkpoint')
+    parser.add_argument('target', type=os.path.expanduser, metavar='OUT.pth', help='where to write it for BasicSR')
+    parser.add_argument(
+        '--discriminator', type=os.path.expanduser, metavar='OUT_D.pth', help="where to write a DICGAN's discriminator")
     args = parser.parse_args(argv)
     try:
         print('\n'.join(run(args.source, args.target, args.discriminator)))

@@ -8,6 +8,7 @@ served to this machine only, needs no network, and reports nothing to anybody. N
 `pip install 'dic_plugin[demo]'`; 'dic_plugin[faces]' finds faces in photographs. docs/demo.md has a picture.
 """
 import argparse
+import os
 import signal
 import sys
 import time
@@ -21,8 +22,17 @@ import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
 def main(argv: Optional[List[str]] = None) -> int:
     """Serves the page until Ctrl-C; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('-w', '--weights', metavar='FILE', help='checkpoint to begin with; default: the newest found')
-    parser.add_argument('--root', default='experiments', help='where to look for checkpoints (default: experiments)')
+    parser.add_argument(
+        '-w',
+        '--weights',
+        type=os.path.expanduser,
+        metavar='FILE',
+        help='checkpoint to begin with; default: the newest found')
+    parser.add_argument(
+        '--root',
+        type=os.path.expanduser,
+        default='experiments',
+        help='where to look for checkpoints (default: experiments)')
     parser.add_argument('--port', type=int, help='default: the first free one from 7860')
     parser.add_argument('--device', help="'cuda', 'cpu', ...; default: a GPU if there is one")
     args = parser.parse_args(argv)

@@ -59,7 +59,7 @@ train() {
 
 train train_hourglass.yml "$hourglass_name"
 # the hourglass knows faces already: it waits until the recovery branch shows it some
-train train_DIC.yml "$train_name" "path:pretrain_hourglass=experiments/$hourglass_name/models/net_g_latest.pth" \
+train train_DIC.yml "$train_name" "path:pretrain_network_hourglass=experiments/$hourglass_name/models/net_g_latest.pth" \
     path:param_key_hourglass=params_ema train:release_hourglass_iter=100
 
 say "testing"

@@ -1,8 +1,12 @@
 """Imports the plugin before any test does, so that tests may import BasicSR on any torchvision."""
+import sys
+
 import pytest
 import torch
+import yaml
 
 import dic_plugin  # noqa: F401
+from dic_plugin import launch
 
 # Files that take longest, which begin first: one that began last would run on alone, on one of the cores.
 LONGEST = ('test_speed_options.py', 'test_benchmark_run.py', 'test_prepare_faces.py', 'test_quickstart.py',
@@ -19,3 +23,82 @@ def denormals():
     """Training models flush denormals for the whole process; the next test must not notice."""
     yield
     torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def option_file(tmp_path):
+    """Options of a run that trains on drawn faces by BasicSR's own SRModel; ``option_file(**changes)`` writes them."""
+    faces = {'type': 'SyntheticFaceDataset', 'num_images': 4, 'gt_size': 32}
+
+    def write(**changes):
+        opt = {
+            'name': 'toy',
+            'model_type': 'SRModel',
+            'scale': 8,
+            'num_gpu': 0,
+            'manual_seed': 0,
+            'datasets': {
+                'train': dict(faces, name='faces', batch_size_per_gpu=2, num_worker_per_gpu=0),
+                'val': dict(faces, name='unseen', seed=1)
+            },
+            'network_g': {
+                'type': 'EDSR',
+                'num_in_ch': 3,
+                'num_out_ch': 3,
+                'num_feat': 4,
+                'num_block': 1,
+                'upscale': 8
+            },
+            'path': {
+                'pretrain_network_g': None,
+                'resume_state': None
+            },
+            'train': {
+                'total_iter': 2,
+                'pixel_opt': {
+                    'type': 'L1Loss'
+                },
+                'optim_g': {
+                    'type': 'Adam',
+                    'lr': 1e-3
+                },
+                'scheduler': {
+                    'type': 'MultiStepLR',
+                    'milestones': [1]
+                }
+            },
+            'val': {
+                'val_freq': 2,
+                'save_img': False,
+                'suffix': None,
+                'metrics': {
+                    'psnr': {
+                        'type': 'calculate_psnr',
+                        'crop_border': 8
+                    }
+                }
+            },
+            'logger': {
+                'print_freq': 1,
+                'save_checkpoint_freq': 1,
+                'use_tb_logger': False
+            },
+        }
+        opt.update(changes)
+        path = tmp_path / 'toy.yml'
+        path.write_text('plugin: !!python/name:dic_plugin.__version__\n' + yaml.safe_dump(opt, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys):
+    """``train(arguments)`` runs dic-train in tmp_path, in this process; returns its exit status and what it says."""
+
+    def train_with(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['dic-train', *map(str, arguments)])
+        status = launch.train(str(tmp_path))
+        return status, capsys.readouterr().err
+
+    return train_with

@@ -37,7 +37,7 @@ def test_shipped_plans_are_read_and_tell_their_command(file):
     with open(file) as lines:
         assert f'python scripts/benchmark.py -opt options/benchmark/{name}' in lines.read()
     # a hourglass trained before would be a training that the others do not have
-    assert 'pretrain_hourglass' not in plan.models['DIC'].options.get('path', {})
+    assert 'pretrain_network_hourglass' not in plan.models['DIC'].options.get('path', {})
 
 
 def test_there_are_three():

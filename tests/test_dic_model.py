@@ -151,7 +151,7 @@ def test_hourglass_starts_from_given_weights(tmp_path, ema_decay):
     trained = DIC(**{key: value for key, value in TINY.items() if key != 'type'}).hourglass.state_dict()
     file = str(tmp_path / 'hourglass.pth')
     save_params({file: trained})
-    opt = options(tmp_path, train=dict(ema_decay=ema_decay), path=dict(pretrain_hourglass=file))
+    opt = options(tmp_path, train=dict(ema_decay=ema_decay), path=dict(pretrain_network_hourglass=file))
     model = build(opt)
     assert same(trained, model.net_g.hourglass.state_dict())
     if ema_decay:
@@ -168,7 +168,7 @@ def test_checkpoint_of_another_configuration_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r'net_g_1\.pth: does not hold .* 24 missing: first_block\.groups\.up\.2'):
         build(options(tmp_path, path=path, network=dict(num_groups=3)))
     with pytest.raises(CheckpointError, match='no such file'):
-        build(options(tmp_path, path=dict(pretrain_hourglass='missing.pth')))
+        build(options(tmp_path, path=dict(pretrain_network_hourglass='missing.pth')))
 
 
 @pytest.mark.parametrize('scheduler', [
@@ -337,7 +337,7 @@ def test_strip_enlarges_the_input_by_repeating_pixels():
 
 def test_basicsr_makes_no_folder_of_a_pretrained_hourglass(tmp_path):
     from basicsr.utils import make_exp_dirs  # as the plugin leaves it
-    path = {key: str(tmp_path / key) for key in ('experiments_root', 'models', 'pretrain_hourglass')}
+    path = {key: str(tmp_path / key) for key in ('experiments_root', 'models', 'pretrain_network_hourglass')}
     opt = dict(is_train=True, path=path)
     make_exp_dirs(opt)
     assert sorted(os.listdir(tmp_path)) == ['experiments_root', 'models']

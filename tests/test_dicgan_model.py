@@ -16,9 +16,9 @@ from tiny_training import batch, build, step
 from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC, LightCNNFeature
+from dic_plugin.launch.resume import load_resume_state
 from dic_plugin.utils.checkpoint import CheckpointError, save_params
 from dic_plugin.utils.option_check import OptionError, check_options
-from dic_plugin.launch.resume import load_resume_state
 
 OPTIONS = os.path.join(os.path.dirname(__file__), os.pardir, 'options')
 TINY = dict(type='DIC', num_feat=4, num_groups=2, num_steps=2, hg_num_feat=8, num_fusion_block=1, projection_scale=2)

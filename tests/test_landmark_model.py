@@ -109,7 +109,7 @@ def test_dic_starts_from_what_is_saved(tmp_path):
         opt = yaml.load(file, Loader=ordered_yaml()[0])
     opt['network_g'].update(num_feat=4, num_groups=1, hg_num_feat=8, num_fusion_block=1)
     opt.update(is_train=True, num_gpu=0, dist=False, rank=0, world_size=1)
-    opt['path'].update(pretrain_hourglass=str(tmp_path / 'net_g_2.pth'))
+    opt['path'].update(pretrain_network_hourglass=str(tmp_path / 'net_g_2.pth'))
     for param_key, trained in ((None, model.net_g), ('params_ema', model.net_g_ema)):
         if param_key:
             opt['path']['param_key_hourglass'] = param_key

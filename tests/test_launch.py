@@ -1,24 +1,19 @@
 """Both ways of running the plugin, as real processes; resuming; what is said of bad options before any building."""
 import importlib
 import os
-import pickle
 import re
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import basicsr.train
 import pytest
 import torch
-import yaml
 from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
 
 import dic_plugin
-from dic_plugin import compat, launch
-from dic_plugin.utils.option_check import OptionError
-from dic_plugin.launch.resume import load_resume_state
+from dic_plugin.launch.command_line import normalised
 
 ROOT = Path(dic_plugin.__file__).resolve().parent.parent
 # A real run on the shipped option files, made tiny.
@@ -50,73 +45,6 @@ def run(cwd, *command, pythonpath=(), code=0):
     written = done.stdout + done.stderr
     assert done.returncode == code, written[-4000:]
     return written
-
-
-@pytest.fixture
-def option_file(tmp_path):
-    """Options of a run that trains on drawn faces by BasicSR's own SRModel; ``option_file(**changes)`` writes them."""
-    faces = {'type': 'SyntheticFaceDataset', 'num_images': 4, 'gt_size': 32}
-
-    def write(**changes):
-        opt = {
-            'name': 'toy',
-            'model_type': 'SRModel',
-            'scale': 8,
-            'num_gpu': 0,
-            'manual_seed': 0,
-            'datasets': {
-                'train': dict(faces, name='faces', batch_size_per_gpu=2, num_worker_per_gpu=0),
-                'val': dict(faces, name='unseen', seed=1)
-            },
-            'network_g': {
-                'type': 'EDSR',
-                'num_in_ch': 3,
-                'num_out_ch': 3,
-                'num_feat': 4,
-                'num_block': 1,
-                'upscale': 8
-            },
-            'path': {
-                'pretrain_network_g': None,
-                'resume_state': None
-            },
-            'train': {
-                'total_iter': 2,
-                'pixel_opt': {
-                    'type': 'L1Loss'
-                },
-                'optim_g': {
-                    'type': 'Adam',
-                    'lr': 1e-3
-                },
-                'scheduler': {
-                    'type': 'MultiStepLR',
-                    'milestones': [1]
-                }
-            },
-            'val': {
-                'val_freq': 2,
-                'save_img': False,
-                'suffix': None,
-                'metrics': {
-                    'psnr': {
-                        'type': 'calculate_psnr',
-                        'crop_border': 8
-                    }
-                }
-            },
-            'logger': {
-                'print_freq': 1,
-                'save_checkpoint_freq': 1,
-                'use_tb_logger': False
-            },
-        }
-        opt.update(changes)
-        path = tmp_path / 'toy.yml'
-        path.write_text('plugin: !!python/name:dic_plugin.__version__\n' + yaml.safe_dump(opt, sort_keys=False))
-        return path
-
-    return write
 
 
 # ------------------------------------------------------------ real processes
@@ -202,22 +130,10 @@ def test_functional_tensor_is_found_on_any_torchvision():
 
 
 def test_local_rank_in_both_spellings():
-    assert compat.underscore_local_rank(['--local-rank=1', '-opt', 'a-b.yml']) == ['--local_rank=1', '-opt', 'a-b.yml']
+    assert normalised(['--local-rank=1', '-opt', 'a-b.yml']) == ['--local_rank=1', '-opt', 'a-b.yml']
 
 
 # ------------------------------------------------------------ bad command lines, in this process
-@pytest.fixture
-def train(tmp_path, monkeypatch, capsys):
-    """``train(arguments)`` runs dic-train in tmp_path and returns its exit status and what it says."""
-
-    def train_with(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['dic-train', *map(str, arguments)])
-        status = launch.train(str(tmp_path))
-        return status, capsys.readouterr().err
-
-    return train_with
-
-
 @pytest.mark.parametrize('forced, said', [
     ('network_g:type=DICC', "network_g:type: DICC: no such arch; did you mean 'DIC'?"),
     ('datasets:val:type=SyntheticFaceDatset', "datasets:val:type: .* did you mean 'SyntheticFaceDataset'?"),
@@ -265,88 +181,3 @@ def test_basicsr_is_left_as_it_was(train, option_file):
     before = dict(vars(basicsr.train))
     train('-opt', option_file(model_type='NoSuchModel'))
     assert dict(vars(basicsr.train)) == before
-
-
-# ------------------------------------------------------------ resuming
-def resume_options(folder, **path):
-    return {
-        'auto_resume': True,
-        'is_train': True,
-        'train': {
-            'total_iter': 2000
-        },
-        'network_g': {},
-        'path': dict(path, training_states=str(folder), models=str(folder), resume_state=path.get('resume_state'))
-    }
-
-
-def save_state(path, iteration):
-    schedulers = [{'milestones': Counter([1, 2])}]
-    torch.save({
-        'epoch': 0,
-        'iter': iteration,
-        'optimizers': [{
-            'step': torch.zeros(1)
-        }],
-        'schedulers': schedulers
-    }, path)
-    torch.save({'params': {}}, path.with_name(f'net_g_{iteration}.pth'))
-
-
-def test_auto_resume_takes_the_last_state(tmp_path):
-    for iteration in (900, 1000, 20):
-        save_state(tmp_path / f'{iteration}.state', iteration)
-    opt = resume_options(tmp_path)
-    state = load_resume_state(opt)
-    assert state['iter'] == 1000 and state['schedulers'][0]['milestones'] == Counter([1, 2])
-    assert opt['path']['resume_state'] == str(tmp_path / '1000.state')
-    assert opt['path']['pretrain_network_g'] == str(tmp_path / 'net_g_1000.pth')
-
-
-def test_auto_resume_passes_over_a_state_cut_short(tmp_path, capsys):
-    save_state(tmp_path / '1.state', 1)
-    save_state(tmp_path / '2.state', 2)
-    whole = (tmp_path / '2.state').read_bytes()
-    (tmp_path / '2.state').write_bytes(whole[:len(whole) // 2])
-    assert load_resume_state(resume_options(tmp_path))['iter'] == 1
-    assert '2.state: cannot be read as a checkpoint' in capsys.readouterr().err
-
-
-def test_nothing_to_resume_from(tmp_path):
-    assert load_resume_state(resume_options(tmp_path / 'none')) is None
-    assert load_resume_state(resume_options(tmp_path)) is None
-    assert load_resume_state(dict(resume_options(tmp_path), auto_resume=False)) is None
-
-
-class Harmful:
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path, )
-
-
-@pytest.mark.parametrize('content', ['missing', 'not a state', 'code', 'empty', 'text'])
-def test_a_state_that_is_none(tmp_path, content):
-    path = tmp_path / '1.state'
-    if content == 'not a state':
-        torch.save({'params': {}}, path)
-    elif content == 'empty':
-        path.touch()
-    elif content == 'text':
-        path.write_text('iter: 1')
-    elif content == 'code':
-        path.write_bytes(pickle.dumps(Harmful(tmp_path / 'ran'), protocol=2))
-    opt = dict(resume_options(tmp_path, resume_state=str(path)), auto_resume=False)
-    with pytest.raises(
-            OptionError, match=r'^path:resume_state: .*1\.state: (cannot be read|not a training state|no such file)'):
-        load_resume_state(opt)
-    assert not (tmp_path / 'ran').exists()
-
-
-def test_training_is_resumed_without_a_gpu(train, option_file, tmp_path):
-    assert train('-opt', option_file())[0] == 0
-    assert train('-opt', option_file(), '--auto_resume', '--force_yml', 'train:total_iter=4')[0] == 0
-    state = torch.load(tmp_path / 'experiments/toy/training_states/4.state', weights_only=True)
-    assert state['iter'] == 4 and state['optimizers'][0]['state'][0]['step'] == 4

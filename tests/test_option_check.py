@@ -228,7 +228,7 @@ IMPOSSIBLE = [
     ('val:val_freq', True, 'a whole number of at least 1'),
     ('datasets:train:dataset_enlarge_ratio', 0, 'a number above 0'),
     ('datasets:train:prefetch_mode', 'gpu', 'cpu or cuda'),
-    ('path:pretrain_network_g', 3, 'text'),
+    ('path:pretrain_network_g', 3, 'a path'),
 ]
 
 

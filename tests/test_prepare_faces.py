@@ -298,8 +298,8 @@ def test_the_recipes_train_and_test_on_it(download, tmp_path, recipe, size):
     train = [
         'name=tiny', 'num_gpu=0', 'train:total_iter=10', 'val:val_freq=10', 'logger:print_freq=5',
         'logger:save_checkpoint_freq=10', 'datasets:train:batch_size_per_gpu=2', 'logger:use_tb_logger=false',
-        'datasets:train:num_worker_per_gpu=1', 'datasets:train:dataset_enlarge_ratio=1', 'path:pretrain_hourglass=~',
-        *where('train', 'train'), *where('val', 'test'), *TINY_NET
+        'datasets:train:num_worker_per_gpu=1', 'datasets:train:dataset_enlarge_ratio=1',
+        'path:pretrain_network_hourglass=~', *where('train', 'train'), *where('val', 'test'), *TINY_NET
     ]
     test = [
         'name=tiny', 'num_gpu=0', 'path:pretrain_network_g=experiments/tiny/models/net_g_latest.pth',

@@ -126,8 +126,7 @@ def test_options_of_basicsr_are_accepted(drawn):
             persistent_workers=False,
             use_shuffle=True,
             mean=None,
-            std=None,
-            filename_tmpl='{}'))
+            std=None))
 
 
 def test_index_as_in_a_list(drawn):
@@ -145,7 +144,12 @@ def test_index_as_in_a_list(drawn):
     (dict(seed=-1), 'seed is -1; expected a whole number of at least 0'),
     (dict(seed='a'), "seed is 'a'"),
     (dict(gt_size=100), 'gt_size is 100; expected a multiple of the scale, 8'),
-    (dict(gt_size=-8), 'gt_size is -8; expected a whole number of at least 1'),
+    (dict(gt_size=-8), 'gt_size is -8; expected a whole number of at least 32 and of at most 256'),
+    (dict(gt_size=512), 'gt_size is 512'),
+    (dict(use_hflip='maybe'), "use_hflip is 'maybe'; expected true or false"),
+    (dict(dataroot_gt='faces'),
+     "dataroot_gt is 'faces'; expected none: SyntheticFaceDataset draws .* FaceLandmarkDataset"),
+    (dict(annotation_file='a.npz'), 'annotation_file is .*; expected none'),
 ])
 def test_wrong_option_is_named(change, message):
     with pytest.raises(ValueError, match=message):

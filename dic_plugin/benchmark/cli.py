@@ -1,5 +1,6 @@
 """The command line of the benchmark; see scripts/benchmark.py."""
 import argparse
+import os
 import signal
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from dic_plugin.utils.option_check import OptionError
 def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
     """Run it; returns the exit status: 0; 1 if a model failed; 2 for a wrong plan; 130 if it was interrupted."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('-opt', required=True, metavar='FILE', help='the benchmark (YAML)')
+    parser.add_argument('-opt', type=os.path.expanduser, required=True, metavar='FILE', help='the benchmark (YAML)')
     parser.add_argument('--models', nargs='+', metavar='NAME', help='only these, and those that they start from')
     parser.add_argument(
         '--iterations', type=int, metavar='N', help='of the default training; all budgets change in proportion')
@@ -34,6 +35,7 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
     parser.add_argument(
         '-o',
         '--out',
+        type=os.path.expanduser,
         default='results/benchmark',
         metavar='DIR',
         help='default: %(default)s/<name>, with --iterations N <name>_<N>')

@@ -258,14 +258,14 @@ def _evaluators(content: Mapping[str, Any]) -> List[EvaluatorPlan]:
             raise OptionError(f'{where}: expected either weights (a checkpoint) or recipe (an option file that trains '
                               f'one), got {block!r}.')
         check_keys(block, EVALUATOR_KEYS, where)
-        options = None
+        options, weights = None, os.path.expanduser(block.get('weights') or '') or None
         if 'recipe' in block:
             options = merge(read_yaml(block['recipe']), block.get('options') or {})
             check_run_options(options, where, {}, is_trained=True)
-        elif not os.path.isfile(os.path.expanduser(block['weights'])):
+        elif not os.path.isfile(weights or ''):
             raise OptionError(f'{where}:weights: there is no file {block["weights"]!r}; expected a landmark evaluator, '
                               'such as options/train_landmarks.yml trains.')
-        evaluators.append(EvaluatorPlan(name, block.get('title', name), block.get('weights'), options))
+        evaluators.append(EvaluatorPlan(name, block.get('title', name), weights, options))
     return evaluators
 
 

@@ -1,5 +1,4 @@
 """The whole benchmark: all runs, side by side, first with equal iterations, then with equal training time."""
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,7 +62,7 @@ def run_benchmark(plan: Plan, workspace: Workspace, machine: Machine, say: Calla
     workspace.write_text(workspace.root / 'benchmark.yml', plan.text)
     for each in plan.evaluators:
         if each.weights is not None:
-            LandmarkEvaluator(os.path.expanduser(each.weights), machine.device)  # said before hours of training
+            LandmarkEvaluator(each.weights, machine.device)  # said before hours of training
     stages = Stages(plan, workspace, machine, write_test_set(plan.test_set, workspace), say)
     # a thread for each, so that one that waits for another's weights keeps none from the free slots of the machine
     pool = ThreadPoolExecutor(len(plan.models) + len(plan.evaluators))

@@ -76,7 +76,7 @@ class Stages:
     def train_evaluator(self, plan: EvaluatorPlan) -> Path:
         """Weights of an evaluator; trained first if its plan says so."""
         if plan.weights is not None:
-            return Path(plan.weights).expanduser()
+            return Path(plan.weights)
         name = f'evaluator_{plan.name}'
         self._train(name, plan.options, None, 'params')
         return self.workspace.weights(name)

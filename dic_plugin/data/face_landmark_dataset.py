@@ -1,6 +1,5 @@
 """Face crops with landmarks, from a folder or an LMDB; the data of the paper's recipes (its section 4.1)."""
-import os
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping
 
 import numpy as np
 from basicsr.utils.registry import DATASET_REGISTRY
@@ -11,9 +10,11 @@ from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe
 from dic_plugin.landmarks.layouts import ORDERS, flip_permutation
 from dic_plugin.utils.option_check import dataset_options
-from dic_plugin.utils.option_values import OptionError, flag, text, whole
+from dic_plugin.utils.option_values import OptionError, flag, path, refused, whole
 
 __all__ = ['FaceLandmarkDataset']
+
+NO_LQ = 'lq is made from dataroot_gt here; to read both from files take the type PairedImageDataset'
 
 
 @DATASET_REGISTRY.register()
@@ -37,7 +38,7 @@ class FaceLandmarkDataset(data.Dataset):
             aspect_ratio_range (list): In training, distort by a random factor in this range, [0.66, 1.33] for Helen;
                 see :func:`dic_plugin.data.geometry.aspect_crop_box`.
             mean, std (list): Normalise ``lq`` and ``gt``, as in BasicSR. DIC does not need it.
-            scale, phase: put there by BasicSR. ``dataroot_lq`` and ``filename_tmpl`` are not used.
+            scale, phase: put there by BasicSR.
 
     Each sample is a dict of ``lq`` (3, h, w) and ``gt`` (3, h * scale, w * scale), float32 RGB in [0, 1]; ``landmarks``
     (K, 2), float32 (x, y) in pixels of ``gt``, if annotated; ``lq_path``, ``gt_path``.
@@ -48,8 +49,12 @@ class FaceLandmarkDataset(data.Dataset):
     """
 
     option_keys = {
-        **COMMON_KEYS, 'meta_info_file': text,
-        'annotation_file': text,
+        **COMMON_KEYS, 'dataroot_gt': path,
+        'dataroot_lq': refused(NO_LQ),
+        'filename_tmpl': refused(NO_LQ),
+        'io_backend': None,
+        'meta_info_file': path,
+        'annotation_file': path,
         'use_rot': flag,
         'aspect_ratio_range': None,
         'num_keypoints': whole(1)
@@ -62,10 +67,8 @@ class FaceLandmarkDataset(data.Dataset):
         if not opt.get('dataroot_gt'):
             raise OptionError(f'{where}:dataroot_gt is missing; expected a folder of face crops or an LMDB.')
         self.opt = opt
-        self.files = FaceFiles(
-            _expand(opt['dataroot_gt']),
-            opt.get('io_backend') or {'type': 'disk'}, _expand(opt.get('meta_info_file')))
-        self.annotation_file = _expand(opt.get('annotation_file'))
+        self.files = FaceFiles(opt['dataroot_gt'], opt.get('io_backend') or {'type': 'disk'}, opt.get('meta_info_file'))
+        self.annotation_file = opt.get('annotation_file')
         self.annotations = None
         permutation = None
         if self.annotation_file:
@@ -136,7 +139,3 @@ class FaceLandmarkDataset(data.Dataset):
             return flip_permutation(num_keypoints)
         except ValueError as error:
             raise OptionError(f'{where}:use_hflip: {error}') from error
-
-
-def _expand(path: Optional[str]) -> Optional[str]:
-    return os.path.expanduser(path) if path else None

@@ -9,21 +9,12 @@ from torchvision.transforms.functional import normalize
 
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.geometry import aspect_crop_box, crop_resize, flip_horizontal, rotate_quarter_turns
-from dic_plugin.utils.option_values import OptionError, flag, text, whole
+from dic_plugin.utils.option_values import OptionError, flag, whole
 
 __all__ = ['COMMON_KEYS', 'FaceTransform', 'describe', 'whole_number']
 
-# options that both face datasets accept, besides those of BasicSR's loops; not all are of use to both
-COMMON_KEYS = {
-    'dataroot_gt': text,
-    'dataroot_lq': text,
-    'io_backend': None,
-    'filename_tmpl': text,
-    'gt_size': whole(1),
-    'use_hflip': flag,
-    'mean': None,
-    'std': None
-}
+# options that both face datasets read, besides those of BasicSR's loops
+COMMON_KEYS = {'gt_size': whole(1), 'use_hflip': flag, 'mean': None, 'std': None}
 
 
 def describe(opt: Mapping) -> str:

@@ -8,13 +8,15 @@ from torch.utils import data as data
 from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe, whole_number
 from dic_plugin.data.shared_face_cache import SharedFaceCache
 from dic_plugin.data.synthetic import draw_face
+from dic_plugin.data.synthetic.render import MAX_SIZE, MIN_SIZE
 from dic_plugin.landmarks.layouts import flip_permutation
 from dic_plugin.utils.option_check import dataset_options
-from dic_plugin.utils.option_values import flag, whole
+from dic_plugin.utils.option_values import flag, refused, whole
 
 __all__ = ['SyntheticFaceDataset']
 
 NUM_KEYPOINTS = 68
+DRAWN = refused('SyntheticFaceDataset draws its faces; to read files take the type FaceLandmarkDataset')
 
 
 @DATASET_REGISTRY.register()
@@ -25,12 +27,12 @@ class SyntheticFaceDataset(data.Dataset):
         opt (dict): Options of the dataset, which are only read:
             num_images (int): Number of faces.
             seed (int): Which faces; give validation another seed than training. Default: 0.
-            gt_size (int): Size of ``gt``. Default: 128.
+            gt_size (int): Size of ``gt``, 32 to 256. Default: 128.
             use_hflip (bool): In training, mirror every second face; left and right landmarks change places.
             cache (bool): Draw each face once and keep it in memory (48 kB each at 128x128), which forked loader workers
                 share. Default: true.
             mean, std (list): Normalise ``lq`` and ``gt``, as in BasicSR. DIC does not need it.
-            scale, phase: put there by BasicSR. Options about files are not used.
+            scale, phase: put there by BasicSR. ``io_backend`` is not used.
 
     Samples are those of :class:`dic_plugin.data.face_landmark_dataset.FaceLandmarkDataset`; ``lq_path`` and ``gt_path``
     are names that no file has, such as ``synthetic_0_000012.png``, for results to be named after.
@@ -39,7 +41,14 @@ class SyntheticFaceDataset(data.Dataset):
         OptionError: an option is misspelt, missing or impossible.
     """
 
-    option_keys = {**COMMON_KEYS, 'seed': whole(0), 'num_images': whole(1), 'cache': flag}
+    option_keys = {
+        **COMMON_KEYS, 'gt_size': whole(MIN_SIZE, MAX_SIZE),
+        'seed': whole(0),
+        'num_images': whole(1),
+        'cache': flag,
+        'io_backend': None,
+        **dict.fromkeys(('dataroot_gt', 'dataroot_lq', 'filename_tmpl', 'meta_info_file', 'annotation_file'), DRAWN)
+    }
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         super().__init__()

@@ -16,14 +16,26 @@ from dic_plugin.evaluation.run import METRICS, evaluate
 def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
     """Run it; returns the exit status: 1 if nothing could be measured, with the reason on standard error."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--sr', required=True, metavar='DIR', help='folder of results, of any model')
-    parser.add_argument('--gt', required=True, metavar='DIR_OR_LMDB', help='originals of the same size')
+    parser.add_argument(
+        '--sr', type=os.path.expanduser, required=True, metavar='DIR', help='folder of results, of any model')
+    parser.add_argument(
+        '--gt', type=os.path.expanduser, required=True, metavar='DIR_OR_LMDB', help='originals of the same size')
     parser.add_argument('--protocol', nargs='+', choices=PROTOCOLS, default=list(PROTOCOLS), help='default: all')
-    parser.add_argument('--evaluator', metavar='FILE', help='weights of the network that finds landmarks on results')
-    parser.add_argument('--annotations', metavar='FILE', help='true landmarks of the originals (.npz)')
+    parser.add_argument(
+        '--evaluator',
+        type=os.path.expanduser,
+        metavar='FILE',
+        help='weights of the network that finds landmarks on results')
+    parser.add_argument(
+        '--annotations', type=os.path.expanduser, metavar='FILE', help='true landmarks of the originals (.npz)')
     parser.add_argument('--metrics', nargs='+', choices=METRICS, default=[], help='measured as well')
     parser.add_argument('--trained-on', metavar='TEXT', help="the model's training set, to stand beside its figures")
-    parser.add_argument('-o', '--out', metavar='OUT', help='folder for images.csv, evaluation.json and the plot')
+    parser.add_argument(
+        '-o',
+        '--out',
+        type=os.path.expanduser,
+        metavar='OUT',
+        help='folder for images.csv, evaluation.json and the plot')
     args = parser.parse_args(argv)
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     try:

@@ -13,14 +13,24 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
     """Run it; returns the exit status: 1 if nothing was written, with the reason on standard error."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        '-w', '--weights', required=True, metavar='FILE', help='checkpoint of BasicSR, or a published one')
-    parser.add_argument('-o', '--output', metavar='FILE', help='what to write; default: beside the weights, .onnx')
+        '-w',
+        '--weights',
+        type=os.path.expanduser,
+        required=True,
+        metavar='FILE',
+        help='checkpoint of BasicSR, or a published one')
+    parser.add_argument(
+        '-o',
+        '--output',
+        type=os.path.expanduser,
+        metavar='FILE',
+        help='what to write; default: beside the weights, .onnx')
     parser.add_argument('--size', type=int, metavar='PIXELS', help='height and width of the input; default: as trained')
     parser.add_argument('--steps', type=int, metavar='N', help='stop after so many steps; default: all')
     parser.add_argument('--no-check', action='store_true', help='do not compare with PyTorch; needs no onnxruntime')
     args = parser.parse_args(argv)
-    weights = os.path.expanduser(args.weights)  # shells leave the ~ of --weights=~/net.pth
-    path = os.path.expanduser(args.output) if args.output else os.path.splitext(weights)[0] + '.onnx'
+    weights = args.weights
+    path = args.output or os.path.splitext(weights)[0] + '.onnx'
     try:
         if os.path.realpath(path) == os.path.realpath(weights):
             raise ExportError(f'{path}: expected another file than the weights, which are never overwritten.')

@@ -24,14 +24,35 @@ def parse(argv: Optional[List[str]], description: Optional[str] = None) -> argpa
     """Read the command line; exits with 2 and a message where it makes no sense."""
     parser = argparse.ArgumentParser(
         description=description or DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('-i', '--input', nargs='+', required=True, metavar='PATH', help='files, folders or globs')
-    parser.add_argument('-o', '--output', default='results/inference', help='folder of results (default: %(default)s)')
     parser.add_argument(
-        '-w', '--weights', required=True, metavar='FILE', help='a checkpoint of a training, or a published one')
+        '-i',
+        '--input',
+        type=os.path.expanduser,
+        nargs='+',
+        required=True,
+        metavar='PATH',
+        help='files, folders or globs')
+    parser.add_argument(
+        '-o',
+        '--output',
+        type=os.path.expanduser,
+        default='results/inference',
+        help='folder of results (default: %(default)s)')
+    parser.add_argument(
+        '-w',
+        '--weights',
+        type=os.path.expanduser,
+        required=True,
+        metavar='FILE',
+        help='a checkpoint of a training, or a published one')
     group = parser.add_argument_group('faces')
     group.add_argument('--aligned', action='store_true', help='inputs are face crops already: take them as they are')
     group.add_argument('--detector', choices=sorted(DETECTORS), default='dlib', help='default: %(default)s')
-    group.add_argument('--model', metavar='FILE', help="the detector's landmark model, where it is not found by itself")
+    group.add_argument(
+        '--model',
+        type=os.path.expanduser,
+        metavar='FILE',
+        help="the detector's landmark model, where it is not found by itself")
     group.add_argument(
         '--min-face',
         type=int,
@@ -88,8 +109,7 @@ def parse(argv: Optional[List[str]], description: Optional[str] = None) -> argpa
 def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
     """Run it; returns the exit status: 0; 1 after an error, or if nothing was written; 130 when interrupted."""
     args = parse(argv, description)
-    output = os.path.expanduser(args.output)
-    settings = Settings(output, args.suffix, args.ext, args.aligned, args.paste_back, args.visualise, args.margin,
+    settings = Settings(args.output, args.suffix, args.ext, args.aligned, args.paste_back, args.visualise, args.margin,
                         args.min_face)
     report = Report()
     status = 0
@@ -105,7 +125,7 @@ def main(argv: Optional[List[str]] = None, description: Optional[str] = None) ->
         status = 1
     for line in summary(report, args.aligned):
         print(line, file=sys.stderr)
-    print(f'wrote {report.written} file{"s" * (report.written != 1)} to {output}')
+    print(f'wrote {report.written} file{"s" * (report.written != 1)} to {args.output}')
     return status or int(report.written == 0)
 
 
@@ -125,7 +145,7 @@ def _run(args: argparse.Namespace, settings: Settings, report: Report) -> None:
 
 def _detector(name: str, model: Optional[str]) -> Detector:
     try:
-        return make_detector(name, model and os.path.expanduser(model))
+        return make_detector(name, model)
     except (ImportError, FileNotFoundError) as error:
         raise type(error)(f'{error} For files that are face crops already, --aligned needs no detector.') from error
 

@@ -31,8 +31,11 @@ def normalised(arguments: List[str]) -> List[str]:
     the path of the option file is a shell's only where it stands alone.
     """
     arguments = [argument.replace('--local-rank', '--local_rank', 1) for argument in arguments]
-    return [os.path.expanduser(argument) if before == '-opt' else argument
-            for before, argument in zip(['', *arguments], arguments)]  # yapf: disable
+    return [
+        '-opt=' + os.path.expanduser(argument[5:])
+        if argument.startswith('-opt=') else os.path.expanduser(argument) if before == '-opt' else argument
+        for before, argument in zip(['', *arguments], arguments)
+    ]
 
 
 def check_command_line(arguments: List[str]) -> CommandLine:

@@ -10,12 +10,14 @@ from typing import Any, Dict, Iterator, Mapping, Optional
 import torch
 from basicsr.data import build_dataloader
 from basicsr.data.data_sampler import EnlargedSampler
+from basicsr.data.prefetch_dataloader import PrefetchGenerator
 from torch.utils.data import DataLoader, Dataset
 
 from dic_plugin.launch.signals import keep_running
+from dic_plugin.models.stock_loop import too_few
 from dic_plugin.utils.option_values import OptionError
 
-__all__ = ['Progress', 'ResumableSampler', 'stock_iterations', 'training_loader']
+__all__ = ['Progress', 'ResumableSampler', 'TellingPrefetcher', 'training_loader']
 
 
 class ResumableSampler(EnlargedSampler):
@@ -70,15 +72,24 @@ def training_loader(train_set: Dataset, opt: Mapping[str, Any]) -> DataLoader:
         train_set, dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'], sampler=sampler, seed=opt['manual_seed'])
     loader.worker_init_fn = partial(keep_running, loader.worker_init_fn)
     if len(loader) == 0:
-        raise OptionError(_too_few(len(train_set), ratio, loader.batch_size * opt['world_size']))
+        raise OptionError(too_few(len(train_set), ratio, loader.batch_size * opt['world_size']))
     return loader
 
 
-def _too_few(num_images: int, ratio: float, batch: int) -> str:
-    return (
-        f'datasets:train: {num_images} images' + (f' (times dataset_enlarge_ratio {ratio:g})' if ratio != 1 else '') +
-        f' are fewer than one batch of {batch}, so that there would be no iteration; expected more images, a smaller '
-        'batch_size_per_gpu or a larger dataset_enlarge_ratio.')
+class TellingPrefetcher(PrefetchGenerator):
+    """BasicSR's thread of ``prefetch_mode: cpu``; that one, if its loader fails, leaves the training waiting forever."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except Exception as error:
+            self.queue.put(error)
+
+    def __next__(self) -> Any:
+        batch = super().__next__()
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
 
 
 class Progress:
@@ -151,28 +162,3 @@ class Progress:
             self.batches += 1
             self.current_iter += 1
         return batch
-
-
-def stock_iterations(num_images: int, opt: Mapping[str, Any], state: Optional[Mapping[str, Any]] = None) -> int:
-    """Return the iteration at which BasicSR's own loop ends, which cannot be changed in an unmodified checkout.
-
-    Args:
-        num_images: of the training set.
-        opt: options of the run.
-        state: the training state from which it is resumed, if any.
-
-    Raises:
-        OptionError: there is no iteration at all.
-    """
-    dataset_opt = opt['datasets']['train']
-    ratio, world_size = dataset_opt.get('dataset_enlarge_ratio') or 1, opt['world_size']
-    batch_size = dataset_opt['batch_size_per_gpu']
-    counted = math.ceil(num_images * ratio / (batch_size * world_size))
-    if not opt['dist']:
-        batch_size *= max(1, opt['num_gpu'])
-    given = math.ceil(num_images * ratio / world_size) // batch_size
-    if given == 0:
-        raise OptionError(_too_few(num_images, ratio, batch_size * world_size))
-    epochs = math.ceil(opt['train']['total_iter'] / counted) + 1
-    first_epoch, first_iter = (state['epoch'], state['iter']) if state else (0, 0)
-    return min(opt['train']['total_iter'], first_iter + max(0, epochs - first_epoch) * given)

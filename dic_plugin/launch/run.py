@@ -13,7 +13,7 @@ from os import path as osp
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import torch
-from basicsr.data import build_dataloader, build_dataset
+from basicsr.data import build_dataloader, build_dataset, prefetch_dataloader
 from basicsr.models import base_model, build_model
 from basicsr.utils import get_root_logger
 from basicsr.utils import logger as basicsr_logger
@@ -23,7 +23,7 @@ from torch import distributed as dist
 
 from dic_plugin.launch import distributed
 from dic_plugin.launch.command_line import check_command_line, forced_value, normalised
-from dic_plugin.launch.iterations import Progress, training_loader
+from dic_plugin.launch.iterations import Progress, TellingPrefetcher, training_loader
 from dic_plugin.launch.resume import is_of_another_experiment, load_resume_state
 from dic_plugin.launch.signals import Stopped, StopRequest
 from dic_plugin.utils.option_check import check_options
@@ -106,6 +106,7 @@ class _Run:
                             launcher, command.num_gpu, command.dist_params),
                         _postprocess_yml_value=forced_value))
                 stack.enter_context(_standing_in(self.loop, **self._functions(stock)))
+                stack.enter_context(_standing_in(prefetch_dataloader, PrefetchGenerator=TellingPrefetcher))
                 stack.enter_context(_standing_in(base_model.BaseModel, save_training_state=self._save_training_state()))
                 if command.launcher != 'none' and (command.num_gpu == 0 or not torch.cuda.is_available()):
                     stack.enter_context(
@@ -190,6 +191,9 @@ class _Run:
             OptionError: something of them is impossible or cannot be built.
         """
         logger = get_root_logger()
+        if 'pretrain_hourglass' in given['path']:
+            given['path']['pretrain_network_hourglass'] = given['path'].pop('pretrain_hourglass')
+            logger.warning('path:pretrain_hourglass is called pretrain_network_hourglass now, and read as that.')
         opt = check_options(given, self.is_train, logger.warning)
         self.opt = opt
         for change in _made_consistent(opt, self.is_train):

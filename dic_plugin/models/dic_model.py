@@ -14,7 +14,7 @@ from dic_plugin.models.face_model import FaceModel
 from dic_plugin.models.speed_options import float32, lay_out
 from dic_plugin.utils.checkpoint import CheckpointError
 from dic_plugin.utils.drawing import Tile, draw_strip
-from dic_plugin.utils.option_values import choice, text, whole
+from dic_plugin.utils.option_values import choice, path, whole
 
 
 @MODEL_REGISTRY.register()
@@ -27,8 +27,9 @@ class DICModel(FaceModel):
     pictures; bicubic enlargement stands beside the steps.
 
     Options beside SRModel's and FaceModel's:
-        path: pretrain_hourglass: weights the hourglass starts from (BasicSR's ``params``; published ones are converted
-            by scripts/convert_checkpoint.py; one of one's own is trained by LandmarkModel). Not read when resuming.
+        path: pretrain_network_hourglass: weights the hourglass starts from (BasicSR's ``params``; published ones are
+            converted by scripts/convert_checkpoint.py; one of one's own is trained by LandmarkModel). Not read when
+            resuming.
         path: param_key_hourglass: ``params`` (default) or ``params_ema`` of that file.
         train: heatmap_opt: the landmark loss, ``type: LandmarkHeatmapLoss``. Without it no landmarks are needed.
         train: release_hourglass_iter: the hourglass stays frozen up to and including this iteration. Default: 0.
@@ -39,7 +40,7 @@ class DICModel(FaceModel):
     """
     option_keys = {
         'path': {
-            'pretrain_hourglass': text,
+            'pretrain_network_hourglass': path,
             'param_key_hourglass': choice('params', 'params_ema')
         },
         'train': {
@@ -48,18 +49,20 @@ class DICModel(FaceModel):
         },
     }
     fixed_rows = ('bicubic', )
+    default_release_iter: float = 0
 
     def init_training_settings(self) -> None:
         train_opt = self.opt['train']
-        hourglass_path = self.opt['path'].get('pretrain_hourglass')
+        hourglass_path = self.opt['path'].get('pretrain_network_hourglass')
         if self.opt['path'].get('resume_state'):  # the resumed network holds the hourglass already
             hourglass_path = None
         if hourglass_path:
             param_key = self.opt['path'].get('param_key_hourglass') or 'params'
             if not osp.isfile(hourglass_path):
-                raise CheckpointError(f'{hourglass_path}: no such file, but path:pretrain_hourglass; expected the '
-                                      'published hourglass, converted, or one that options/train_hourglass_CelebA.yml '
-                                      'trains (README.md, "Train on other faces or landmarks").')
+                raise CheckpointError(
+                    f'{hourglass_path}: no such file, but path:pretrain_network_hourglass; expected the '
+                    'published hourglass, converted, or one that options/train_hourglass_CelebA.yml '
+                    'trains (README.md, "Train on other faces or landmarks").')
             self.load_network(self.get_bare_model(self.net_g).hourglass, hourglass_path, param_key=param_key)
         super().init_training_settings()
         if self.ema_decay > 0:
@@ -71,7 +74,8 @@ class DICModel(FaceModel):
         self.cri_heatmap = None
         if train_opt.get('heatmap_opt'):
             self.cri_heatmap = build_loss(train_opt['heatmap_opt']).to(self.device)
-        self.release_hourglass_iter = train_opt.get('release_hourglass_iter') or 0
+        released = train_opt.get('release_hourglass_iter')
+        self.release_hourglass_iter = self.default_release_iter if released is None else released
         self.hourglass_params = list(self.get_bare_model(self.net_g).hourglass.parameters())
 
     # --------------------------------------------------------------- training

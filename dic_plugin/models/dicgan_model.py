@@ -44,6 +44,7 @@ class DICGANModel(DICModel):
             'net_d_init_iters': whole(0)
         },
     }
+    default_release_iter = math.inf
 
     def init_training_settings(self) -> None:
         train_opt, path_opt = self.opt['train'], self.opt['path']
@@ -61,7 +62,6 @@ class DICGANModel(DICModel):
         self.net_d_iters = train_opt.get('net_d_iters') or 1
         self.net_d_init_iters = train_opt.get('net_d_init_iters') or 0
         super().init_training_settings()
-        self.release_hourglass_iter = train_opt.get('release_hourglass_iter', math.inf)
 
     def setup_optimizers(self) -> None:
         super().setup_optimizers()

@@ -10,14 +10,16 @@ from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import master_only
 from basicsr.utils.registry import METRIC_REGISTRY
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, to_batch
 from dic_plugin.models.speed_options import SPEED_KEYS, MixedPrecision, check_speed_options, lay_out, uses_channels_last
+from dic_plugin.models.stock_loop import warn_of_early_end
 from dic_plugin.utils.checkpoint import load_into, load_params
 from dic_plugin.utils.option_check import check_options
-from dic_plugin.utils.option_values import OptionError, text, whole
-from dic_plugin.utils.schedule import stretch_schedule
+from dic_plugin.utils.option_values import OptionError, path, whole
+from dic_plugin.utils.schedule import stretch_schedule, stretch_states
 from dic_plugin.utils.training_record import RECORD, training_record
 from dic_plugin.utils.whole_file import whole_file
 
@@ -50,7 +52,7 @@ class FaceModel(SRModel):
             testing network_g is compiled, anew for the first batch of another size and then for all sizes. On a CPU it
             takes the place of the native operation. Default: false.
     """
-    option_keys = {'top': SPEED_KEYS, 'val': {'batch_size': whole(1), 'evaluator': text}}
+    option_keys = {'top': SPEED_KEYS, 'val': {'batch_size': whole(1), 'evaluator': path}}
     row_kind = 'step'  # what the rows of the logged table are
     fixed_rows: Tuple[str, ...] = ()  # rows that training does not change: not for TensorBoard
 
@@ -58,6 +60,8 @@ class FaceModel(SRModel):
         opt = check_options(opt, opt['is_train'])  # our launchers did so already; an unmodified BasicSR did not
         if opt['is_train']:
             stretch_schedule(opt['train'])
+            if not opt['path'].get('resume_state'):
+                warn_of_early_end(opt)
         self.check_own_options(opt)
         _check_found_by(opt)
         check_speed_options(opt)
@@ -135,7 +139,10 @@ class FaceModel(SRModel):
             self.schedulers.append(self.amp)
 
     def resume_training(self, resume_state: Mapping[str, Any]) -> None:
-        super().resume_training(self.amp.adapt(resume_state))
+        warn_of_early_end(self.opt, resume_state)
+        resume_state = self.amp.adapt(resume_state)
+        stretch_states(resume_state['schedulers'], self.opt['train']['total_iter'])
+        super().resume_training(resume_state)
 
     def feed_data(self, data: Mapping[str, Any]) -> None:
         super().feed_data(data)
@@ -191,38 +198,64 @@ class FaceModel(SRModel):
     def _save_pictures(self, face: Mapping[str, Any], dataset_name: str, current_iter: Any) -> None:
         raise NotImplementedError
 
-    def nondist_validation(self, dataloader: Iterable, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+    def nondist_validation(self, dataloader: DataLoader, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
         """Test a dataset and log the mean of every metric, row by row.
 
         The last row's figures go to the best record and to TensorBoard as in BasicSR; those of other rows to
         TensorBoard as ``metrics/<dataset>/<metric>_<row>``.
         """
-        dataset_name = dataloader.dataset.opt['name']
         metrics = self._usable_metrics(dataloader)
-        sums: Dict[str, Dict[str, float]] = {}  # row -> metric -> sum
+        figures = self._test_faces(dataloader, metrics, current_iter, save_img)
+        self._record_means(figures, metrics, dataloader.dataset.opt['name'], current_iter, tb_logger)
+
+    def dist_validation(self, dataloader: DataLoader, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+        """The same, shared out: every process tests each world_size-th image, and all get the figures of all."""
+        net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
+        share_buffers(net)
+        dataset, rank, world_size = dataloader.dataset, self.opt['rank'], self.opt['world_size']
+        metrics = self._usable_metrics(dataloader)
+        own = DataLoader(ShareOf(dataset, rank, world_size), batch_size=1)
+        shares: List[Any] = [None] * world_size
+        torch.distributed.all_gather_object(shares, self._test_faces(own, metrics, current_iter, save_img))
+        # in the dataset's order, so that sums are those of one process
+        figures = [shares[index % world_size][index // world_size] for index in range(len(dataset))]
+        self._record_means(figures, metrics, dataset.opt['name'], current_iter, tb_logger)
+
+    def _test_faces(self, dataloader: DataLoader, metrics: Mapping[str, Any], current_iter: Any,
+                    save_img: bool) -> List[Dict[str, Dict[str, float]]]:
+        """Every metric of every row (row -> metric -> value) of every image."""
+        figures = []
         progress = tqdm(total=len(dataloader.dataset), unit='image', disable=not self.opt['val'].get('pbar', False))
-        num_images = 0
         needs_evaluator = any(opt.get('found_by') == 'evaluator' for opt in metrics.values())
-        for batch in batches(dataloader, self.opt['val'].get('batch_size', 8)):
+        for batch in batches(dataloader, self.opt['val'].get('batch_size') or 8):
             self.feed_data(batch)
             self.test()
             for face in self._faces(batch):
                 if needs_evaluator:
                     self._let_evaluator_find_landmarks(face['rows'])
                 if save_img:
-                    self._save_pictures(face, dataset_name, current_iter)
+                    self._save_pictures(face, dataloader.dataset.opt['name'], current_iter)
+                of_face: Dict[str, Dict[str, float]] = {}
                 for row in face['rows']:
-                    results = sums.setdefault(row['title'], {})
-                    for name in metrics:
-                        value = self._metric(name, row, face)
-                        if value is not None:
-                            results[name] = results.get(name, 0.) + value
-                num_images += 1
+                    values = {name: self._metric(name, row, face) for name in metrics}
+                    of_face[row['title']] = {name: value for name, value in values.items() if value is not None}
+                figures.append(of_face)
             progress.update(len(batch['lq']))
         progress.close()
-        means = {row: {name: total / num_images for name, total in results.items()} for row, results in sums.items()}
-        if metrics and num_images:
-            self._record(means, metrics, dataset_name, num_images, current_iter, tb_logger)
+        return figures
+
+    def _record_means(self, figures: List[Dict[str, Dict[str, float]]], metrics: Mapping[str, Any], dataset_name: str,
+                      current_iter: Any, tb_logger: Any) -> None:
+        if not metrics or not figures:
+            return
+        sums: Dict[str, Dict[str, float]] = {}
+        for of_face in figures:
+            for row, values in of_face.items():
+                results = sums.setdefault(row, {})
+                for name, value in values.items():
+                    results[name] = results.get(name, 0.) + value
+        means = {row: {name: total / len(figures) for name, total in results.items()} for row, results in sums.items()}
+        self._record(means, metrics, dataset_name, len(figures), current_iter, tb_logger)
 
     def _usable_metrics(self, dataloader: Iterable) -> Dict[str, Mapping[str, Any]]:
         """The option file's metrics less those that this dataset cannot feed, which is logged."""
@@ -277,6 +310,20 @@ class FaceModel(SRModel):
             for row in [row for row in means if row not in (*self.fixed_rows, last_row)]:
                 for name, value in means[row].items():
                     tb_logger.add_scalar(f'metrics/{dataset_name}/{name}_{row.replace(" ", "")}', value, current_iter)
+
+
+class ShareOf(Subset):
+    """The images of a dataset that one of several processes tests: each world_size-th, from the rank's on."""
+
+    def __init__(self, dataset: Dataset, rank: int, world_size: int) -> None:
+        super().__init__(dataset, range(rank, len(dataset), world_size))
+        self.opt = dataset.opt
+
+
+def share_buffers(net: torch.nn.Module) -> None:
+    """Take over the buffers of rank 0, such as statistics of batch norms, which every process has gathered itself."""
+    for buffer in net.buffers():
+        torch.distributed.broadcast(buffer, 0)
 
 
 def _check_found_by(opt: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from dic_plugin.archs.feedback_hourglass_arch import RGB_MEAN
 from dic_plugin.data.hourglass_views import VIEWS, draw_views, make_view
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
-from dic_plugin.models.face_model import FaceModel
+from dic_plugin.models.face_model import FaceModel, share_buffers
 from dic_plugin.models.speed_options import float32, lay_out
 from dic_plugin.utils.drawing import Tile, draw_strip
 from dic_plugin.utils.option_check import unknown
@@ -24,8 +24,9 @@ class LandmarkModel(FaceModel):
     """Trains FeedbackHourglass, from which DIC starts, or StackedHourglass, the evaluator, on faces with landmarks.
 
     The heatmap loss is summed over the passes of the former, or the stacks of the latter. What is saved of a
-    FeedbackHourglass is what DICModel's ``path: pretrain_hourglass`` takes; it is shown images as DIC shows them, the
-    published mean subtracted. Validation measures the landmarks of the last pass or stack for each kind of view.
+    FeedbackHourglass is what DICModel's ``path: pretrain_network_hourglass`` takes; it is shown images as DIC shows
+    them, the published mean subtracted. Validation measures the landmarks of the last pass or stack for each kind of
+    view.
 
     Options beside BaseModel's and FaceModel's, and SRModel's ``ema_decay`` and ``optim_g``:
         num_steps (at the top): passes of a FeedbackHourglass, as many as the steps of the DIC that it is for.
@@ -101,6 +102,8 @@ class LandmarkModel(FaceModel):
     def model_ema(self, decay: float = 0.999) -> None:
         """As BasicSR's, which leaves out the statistics of batch norms."""
         super().model_ema(decay)
+        if self.opt['dist']:
+            share_buffers(self.get_bare_model(self.net_g))
         current = dict(self.get_bare_model(self.net_g).named_buffers())
         for name, buffer in self.net_g_ema.named_buffers():
             if buffer.is_floating_point():

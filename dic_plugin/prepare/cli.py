@@ -21,18 +21,28 @@ __all__ = ['interrupted_once', 'main', 'parse']
 def parse(argv: Optional[List[str]], description: str) -> Dict:
     """Read the command line; exits with 2 and a message where it makes no sense."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('photos', help='folder of photographs, with all its subfolders')
-    parser.add_argument('-o', '--output', required=True, help='new folder for the prepared set: datasets/celeba')
+    parser.add_argument('photos', type=os.path.expanduser, help='folder of photographs, with all its subfolders')
+    parser.add_argument(
+        '-o',
+        '--output',
+        type=os.path.expanduser,
+        required=True,
+        help='new folder for the prepared set: datasets/celeba')
     landmarks = parser.add_argument_group('landmarks (one of the two)').add_mutually_exclusive_group(required=True)
     landmarks.add_argument(
         '--landmarks',
+        type=os.path.expanduser,
         nargs='+',
         metavar='PATH',
         help='published lists (.pkl), an OpenFace CSV or a folder of them, a '
         "folder of .pts, a folder of Helen's annotation files, CelebA's list_landmarks_celeba.txt")
     landmarks.add_argument('--detector', choices=sorted(DETECTORS), help='find them in the photographs')
     group = parser.add_argument_group('which faces')
-    group.add_argument('--model', metavar='FILE', help="the detector's landmark model, where it is not found by itself")
+    group.add_argument(
+        '--model',
+        type=os.path.expanduser,
+        metavar='FILE',
+        help="the detector's landmark model, where it is not found by itself")
     group.add_argument(
         '--min-confidence',
         type=float,
@@ -41,6 +51,7 @@ def parse(argv: Optional[List[str]], description: str) -> Dict:
         'scale (default: OpenFace 0.5, dlib 0)')
     group.add_argument(
         '--check-points',
+        type=os.path.expanduser,
         metavar='FILE',
         help="list_landmarks_celeba.txt: keep faces that agree with "
         "CelebA's own five points")
@@ -54,6 +65,7 @@ def parse(argv: Optional[List[str]], description: str) -> Dict:
     group = parser.add_argument_group('split')
     group.add_argument(
         '--split',
+        type=os.path.expanduser,
         default='0.05',
         metavar='SPEC',
         help="CelebA's list_eval_partition.txt, a list of test "
@@ -102,9 +114,6 @@ def parse(argv: Optional[List[str]], description: str) -> Dict:
         parser.error(f'--max-error is {args.max_error}; expected a positive number')
     if args.model and not args.detector:
         parser.error('--model belongs to a --detector')
-    for name in ('output', 'photos', 'model', 'check_points'):
-        if getattr(args, name):
-            setattr(args, name, os.path.expanduser(getattr(args, name)))
     options = Dict(vars(args))
     options.freeze()  # without, addict makes up what is missing
     return options

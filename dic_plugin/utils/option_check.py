@@ -12,7 +12,7 @@ from basicsr.models import lr_scheduler
 from basicsr.utils.registry import (ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY,
                                     Registry)
 
-from dic_plugin.utils.option_values import (Kind, OptionError, choice, flag, number, read_number, read_value,
+from dic_plugin.utils.option_values import (Kind, OptionError, choice, flag, number, path, read_number, read_value,
                                             read_values, text, whole)
 
 __all__ = ['OptionError', 'check_keys', 'check_options', 'dataset_options']
@@ -36,7 +36,7 @@ LOGGER: Kinds = {
 PATH: Kinds = dict(
     dict.fromkeys(
         ('resume_state', 'experiments_root', 'results_root', 'models', 'training_states', 'log', 'visualization'),
-        text),
+        path),
     ignore_resume_networks=None)
 DIST: Kinds = {'backend': choice('nccl', 'gloo'), 'port': whole(1), 'timeout': number(above=0)}
 DATASET: Kinds = {
@@ -53,9 +53,11 @@ DATASET: Kinds = {
     'persistent_workers': flag,
     'use_shuffle': flag,
 }
-# What most datasets of BasicSR read besides: only to recognise misspellings.
-STOCK_DATASET = dict.fromkeys(('dataroot_gt', 'dataroot_lq', 'io_backend', 'filename_tmpl', 'meta_info_file', 'gt_size',
-                               'use_hflip', 'use_rot', 'mean', 'std'))
+# What most datasets of BasicSR read besides, to recognise misspellings.
+STOCK_DATASET: Kinds = {
+    'dataroot_gt': path, 'dataroot_lq': path, 'io_backend': None, 'filename_tmpl': text, 'meta_info_file': path,
+    'gt_size': None, 'use_hflip': flag, 'use_rot': flag, 'mean': None, 'std': None
+}  # yapf: disable
 # What BasicSR's models read, by class: a model's keys are those of all its bases and its own `option_keys`.
 MODELS: Mapping[str, Mapping[str, Kinds]] = {
     'BaseModel': {
@@ -205,7 +207,7 @@ class _Check:
             if str(key).startswith('network_'):
                 label = key[len('network_'):]
                 path_kinds.update({
-                    f'pretrain_network_{label}': text,
+                    f'pretrain_network_{label}': path,
                     f'strict_load_{label}': flag,
                     f'param_key_{label}': text
                 })
@@ -307,6 +309,8 @@ class _Check:
 
 def _kind_of(parameter: inspect.Parameter) -> Optional[Kind]:
     """What an argument may hold, as far as its default shows."""
+    if parameter.name.endswith('path'):
+        return path
     if isinstance(parameter.default, bool):
         return flag
     is_number = isinstance(parameter.default, (int, float)) or parameter.annotation in (int, float)

@@ -4,11 +4,13 @@ PyYAML reads ``1e-4`` as text, because YAML 1.1 wants a dot in it, and BasicSR's
 as text. A kind reads such text as meant and refuses everything else.
 """
 import math
+import os
 import re
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 __all__ = [
-    'Kind', 'OptionError', 'choice', 'flag', 'number', 'read_number', 'read_value', 'read_values', 'text', 'whole'
+    'Kind', 'OptionError', 'choice', 'flag', 'number', 'path', 'read_number', 'read_value', 'read_values', 'refused',
+    'text', 'whole'
 ]
 
 SWITCHES = {'true': True, 'yes': True, 'on': True, 'false': False, 'no': False, 'off': False}
@@ -44,16 +46,17 @@ def number(least: float = -math.inf, below: float = math.inf, above: float = -ma
     return Kind(' '.join(['a number', ' and '.join(limits)]).strip(), read)
 
 
-def whole(least: Optional[int] = None) -> Kind:
-    """A whole number of at least ``least``; 2000.0 and ``2e3`` are read as 2000."""
+def whole(least: float = -math.inf, most: float = math.inf) -> Kind:
+    """A whole number n with ``least <= n <= most``; 2000.0 and ``2e3`` are read as 2000."""
 
     def read(value: Any) -> int:
         result = _number(value)
-        if result % 1 or (least is not None and result < least):
+        if result % 1 or not least <= result <= most:
             raise ValueError
         return int(result)
 
-    return Kind('a whole number' + ('' if least is None else f' of at least {least}'), read)
+    limits = [f'{word} {limit}' for word, limit in (('least', least), ('most', most)) if math.isfinite(limit)]
+    return Kind(' '.join(['a whole number', ' and '.join(f'of at {limit}' for limit in limits)]).strip(), read)
 
 
 def choice(*values: Any) -> Kind:
@@ -65,6 +68,15 @@ def choice(*values: Any) -> Kind:
         return value
 
     return Kind(' or '.join(map(str, values)), read)
+
+
+def refused(reason: str) -> Kind:
+    """Nothing but ``~``: of an option that would otherwise be passed over in silence. ``reason`` ends the message."""
+
+    def read(value: Any) -> None:
+        raise ValueError
+
+    return Kind(f'none: {reason}', read)
 
 
 def _read_flag(value: Any) -> bool:
@@ -82,6 +94,13 @@ def _read_text(value: Any) -> str:
 
 
 flag = Kind('true or false', _read_flag)
+
+
+def _read_path(value: Any) -> str:
+    return os.path.expanduser(_read_text(value))
+
+
+path = Kind('a path (in quotes where it looks like a number)', _read_path)
 text = Kind("text (a number or a switch that is meant as text stands in quotes, such as '001')", _read_text)
 
 

@@ -12,7 +12,8 @@ from dic_plugin.inference.files import write_image
 def main(argv: Optional[List[str]] = None) -> int:
     """Run it; returns the exit status: 0, or 1 after an error."""
     parser = argparse.ArgumentParser(prog='python -m dic_plugin.data.synthetic', description='Draws synthetic faces.')
-    parser.add_argument('folder', help='where to write them; the names are those of SyntheticFaceDataset')
+    parser.add_argument(
+        'folder', type=os.path.expanduser, help='where to write them; the names are those of SyntheticFaceDataset')
     parser.add_argument('--num', type=int, default=4, help='how many (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=0, help='which; training takes 0 (default: %(default)s)')
     parser.add_argument('--size', type=int, default=128, help='side in pixels (default: %(default)s)')
