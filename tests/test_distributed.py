@@ -1,122 +1,128 @@
-"""Several processes, as torchrun starts them, and what ends, resumes and counts a training, as real processes."""
+"""Several processes train and test as one does: real processes, as torchrun and SLURM start them, on gloo."""
 import os
-import re
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
+import socket
 
 import pytest
 import torch
+from training_process import (figures, finish, iterations, killed_at_the_end, largest_difference, ranks, run, start,
+                              write_options)
 
-import dic_plugin
-
-ROOT = Path(dic_plugin.__file__).resolve().parent.parent
-TINY = [
-    'name=tiny', 'num_gpu=0', 'val:val_freq=1000', 'logger:print_freq=1', 'logger:save_checkpoint_freq=1000',
-    'logger:use_tb_logger=false', 'datasets:train:num_images=9', 'datasets:train:num_worker_per_gpu=0',
-    'datasets:train:use_hflip=no', 'datasets:val:num_images=3', 'train:total_iter=4', 'train:warmup_iter=-1',
-    'network_g:num_feat=8', 'network_g:num_groups=1', 'network_g:num_steps=2', 'network_g:hg_num_feat=16',
-    'network_g:num_fusion_block=1'
-]
-TRAIN = 'import sys; from dic_plugin.launch import train; sys.exit(train())'
+SGD = dict(
+    optim_g=dict(type='SGD', lr=1.), ema_decay=0, total_iter=1, scheduler=dict(type='MultiStepLR', milestones=[9]))
 
 
-def start(cwd, *changes, processes=0, arguments=()):
-    """Start a tiny training; ``processes``: 0 without a launcher, else that many by torchrun."""
-    script = cwd / 'train.py'
-    script.write_text(TRAIN)
-    command = [sys.executable, script]
-    launcher = []
-    if processes:
-        command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', processes, '--rdzv_backend=c10d',
-                   '--rdzv_endpoint=localhost:0', script]  # yapf: disable
-        launcher = ['--launcher', 'pytorch']
-    command += ['-opt', ROOT / 'options/train_DIC.yml', *launcher, *arguments, '--force_yml', *TINY, *changes]
-    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
-    return subprocess.Popen(
-        list(map(str, command)), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True)  # yapf: disable
+@pytest.fixture
+def folders(tmp_path):
+    """Folders for runs of one process and of two."""
+    for name in ('one', 'two'):
+        (tmp_path / name).mkdir()
+    return tmp_path / 'one', tmp_path / 'two'
 
 
-def finish(process, code=0):
-    """Wait for its end; the whole group of processes is killed after four minutes."""
-    try:
-        log, _ = process.communicate(timeout=240)
-    finally:
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    assert process.returncode == code, log[-4000:]
-    return log
+def test_gradient_of_two_batches_of_4_is_that_of_one_of_8(folders):
+    """After one step of plain descent at learning rate 1, weights differ as the gradients do."""
+    after = []
+    for processes, (folder, batch) in enumerate(zip(folders, (8, 4)), 1):
+        write_options(folder, train=SGD, datasets__train__batch_size_per_gpu=batch, datasets__train__use_hflip=False)
+        assert iterations(run(folder, processes=processes)) == [1]
+        after.append(ranks(folder, 1)[0]['net_g'])
+    assert largest_difference(*after) < 1e-6
+    write_options(folders[0], train=dict(SGD, optim_g=dict(type='SGD', lr=0.)), datasets__train__batch_size_per_gpu=8)
+    run(folders[0])
+    assert largest_difference(after[0], ranks(folders[0], 1)[0]['net_g']) > 1e-3  # a gradient was compared, not nothing
 
 
-def weights(cwd, iteration):
-    content = torch.load(cwd / f'experiments/tiny/models/net_g_{iteration}.pth', weights_only=True)
-    return [tensor for key in ('params', 'params_ema') for tensor in content[key].values()]
+@pytest.mark.parametrize('recipe, nets', [
+    ('train_DIC', ['net_g', 'net_g_ema']),
+    ('train_hourglass', ['net_g', 'net_g_ema']),
+    ('train_DICGAN', ['net_g', 'net_d']),
+])
+def test_processes_stay_equal_and_one_or_two_resume(tmp_path, recipe, nets):
+    changes = {}
+    if recipe == 'train_DICGAN':
+        from dic_plugin.archs import DIC  # noqa: F401
+        recipe = 'train_DIC'
+        changes = dict(
+            model_type='DICGANModel', network_d=dict(type='DICDiscriminator', num_feat=8),
+            train=dict(
+                gan_opt=dict(type='GANLoss', gan_type='vanilla', loss_weight=0.01), optim_d=dict(type='Adam', lr=1e-4),
+                ema_decay=0))  # yapf: disable
+    write_options(tmp_path, recipe, **changes)
+    log = run(tmp_path, processes=2)
+    assert iterations(log) == [1, 2, 3, 4]
+    first, second = ranks(tmp_path)
+    assert sorted(first) == sorted(nets)
+    for net in nets:
+        parameters = {
+            name: tensor
+            for name, tensor in first[net].items() if not name.endswith(('_mean', '_var', 'ked'))
+        }
+        if net == 'net_g_ema':
+            parameters = first[net]  # statistics of batch norms, too
+        assert largest_difference(parameters, {name: second[net][name] for name in parameters}) == 0
+    trained = first['net_g']
+    for processes, total_iter in ((2, 5), (1, 7)):
+        log = run(tmp_path, '--auto_resume', '--force_yml', f'train:total_iter={total_iter}', processes=processes)
+        assert iterations(log) == list(range(5 if total_iter == 5 else 6, total_iter + 1))
+        state = torch.load(tmp_path / f'experiments/tiny/training_states/{total_iter}.state', weights_only=True)
+        assert {int(value['step']) for value in state['optimizers'][0]['state'].values()} == {total_iter}
+        assert 0 < largest_difference(trained, ranks(tmp_path, 1)[0]['net_g']) < 0.1
 
 
-def iterations(log):
-    return [int(number) for number in re.findall(r'iter: +(\d+), lr', log)]
+def test_five_images_are_tested_by_two_processes_as_by_one(folders):
+    from basicsr.utils.registry import ARCH_REGISTRY
+    from training_process import NETWORKS
+    torch.manual_seed(0)
+    net = ARCH_REGISTRY.get('DIC')(hg_from_scratch=True, detach_attention=False, **NETWORKS['train_DIC'])
+    weights = folders[0].parent / 'net.pth'
+    torch.save({'params': net.state_dict(), 'params_ema': net.state_dict()}, weights)
+    logs, pictures = [], []
+    for processes, folder in enumerate(folders, 1):
+        write_options(folder, 'test_DIC', datasets__test__num_images=5, path__pretrain_network_g=str(weights),
+                      val__save_img=True)  # yapf: disable
+        logs.append(run(folder, what='test', processes=processes if processes > 1 else 0))
+        written = folder / 'results/tiny/visualization'
+        pictures.append({str(file.relative_to(written)): file.read_bytes() for file in written.rglob('*.png')})
+        assert len(list(folder.rglob('*.log'))) == 1
+    assert figures(logs[0]) == figures(logs[1]) and len(figures(logs[0])) >= 3
+    assert 'synthetic, 5 images' in logs[0].lower().replace('syntheticfaces', 'synthetic') or '5 images' in logs[0]
+    assert logs[1].count('5 images') == 1
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 2 * 5  # the SR image and the strip of each
 
 
-def figures(log):
-    return re.findall(r'# (\w+): (\S+)', log)
+def test_slurm(tmp_path):
+    """srun's environment, and a scontrol that knows one machine."""
+    write_options(tmp_path)
+    tools = tmp_path / 'bin'
+    tools.mkdir()
+    (tools /
+     'scontrol').write_text('#!/bin/sh\ntest "$*" = "show hostnames node[1-2]" && echo localhost && echo node2\n')
+    (tools / 'scontrol').chmod(0o755)
+    with socket.socket() as probe:
+        probe.bind(('localhost', 0))
+        port = probe.getsockname()[1]
+    processes = [
+        start(tmp_path, '--launcher', 'slurm', '--force_yml', f'dist_params:port={port}', env=dict(
+            SLURM_PROCID=str(rank), SLURM_NTASKS='2', SLURM_LOCALID='0', SLURM_NODELIST='node[1-2]',
+            PATH=f'{tools}:{os.environ["PATH"]}', RANK=str(rank))) for rank in range(2)]  # yapf: disable
+    with killed_at_the_end(*processes):
+        logs = [finish(process) for process in processes]
+    assert iterations(logs[0]) == [1, 2, 3, 4] and iterations(logs[1]) == []
+    first, second = ranks(tmp_path)
+    assert largest_difference(first['net_g_ema'], second['net_g_ema']) == 0
 
 
-def test_two_processes_train_as_one_and_either_resumes(tmp_path):
-    one, two = tmp_path / 'one', tmp_path / 'two'
-    one.mkdir()
-    two.mkdir()
-    log_of_one = finish(start(one, 'datasets:train:batch_size_per_gpu=8', 'train:optim_g:lr=1e-4'))
-    log_of_two = finish(start(two, 'datasets:train:batch_size_per_gpu=4', 'train:optim_g:lr=1e-4', processes=2))
-    assert iterations(log_of_one) == iterations(log_of_two) == [1, 2, 3, 4]
-    for first, second in zip(weights(one, 4), weights(two, 4)):
-        assert torch.allclose(first, second, atol=2e-6)
-    assert len(figures(log_of_two)) == 3  # logged once
-    for (name, first), (_, second) in zip(figures(log_of_one), figures(log_of_two)):
-        assert float(first) == pytest.approx(float(second), abs=2e-3), name
-    # a state of two processes goes on in two and in one, with another batch size
-    log = finish(
-        start(two, 'datasets:train:batch_size_per_gpu=4', 'train:total_iter=5', processes=2,
-              arguments=['--auto_resume']))  # yapf: disable
-    assert iterations(log) == [5]
-    log = finish(start(two, 'datasets:train:batch_size_per_gpu=2', 'train:total_iter=7', arguments=['--auto_resume']))
-    assert iterations(log) == [6, 7]
-
-
-@pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
-def test_signals_save_and_stop(tmp_path, signum):
-    process = start(tmp_path, 'datasets:train:batch_size_per_gpu=1', 'train:total_iter=100000')
-    log = tmp_path / 'experiments/tiny'
-    limit = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < limit:
-        if any('iter:       3' in file.read_text() for file in log.glob('train_*.log')):
-            break
-        time.sleep(0.1)
-    process.send_signal(signum)
-    said = finish(process, code=128 + signum)
-    stopped = int(re.search(rf'Stopped by {signal.Signals(signum).name} after iteration (\d+) of 100000; ', said)[1])
-    assert (log / f'models/net_g_{stopped}.pth').is_file() and (log / f'training_states/{stopped}.state').is_file()
-    log = finish(
-        start(tmp_path, 'datasets:train:batch_size_per_gpu=1', f'train:total_iter={stopped + 1}',
-              arguments=['--auto_resume']))  # yapf: disable
-    assert iterations(log) == [stopped + 1]
-
-
-def test_a_killed_process_ends_the_run(tmp_path):
-    process = start(tmp_path, 'datasets:train:batch_size_per_gpu=1', 'train:total_iter=100000', processes=2)
-    log = tmp_path / 'experiments/tiny'
-    limit = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < limit:
-        if any('iter:       3' in file.read_text() for file in log.glob('train_*.log')):
-            break
-        time.sleep(0.1)
-    children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
-    os.kill(int(children[-1]), signal.SIGKILL)
-    started = time.monotonic()
-    said = finish(process, code=1)
-    assert time.monotonic() - started < 60
-    assert re.search(r'Error on rank \d of 2 .*another process of this run has ended|Stopped by SIGTERM|SIGKILL', said)
+@pytest.mark.parametrize('missing, said', [
+    ('SLURM_NTASKS', '--launcher slurm: SLURM_NTASKS is not set; expected a start by srun.'),
+    ('scontrol', 'scontrol, which names the first machine, is not installed; expected it, or MASTER_ADDR'),
+])
+def test_slurm_that_is_none(train, option_file, monkeypatch, tmp_path, missing, said):
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'):  # put back afterwards
+        monkeypatch.setenv(name, '0')
+        monkeypatch.delenv(name)
+    for name in ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'):
+        if name != missing:
+            monkeypatch.setenv(name, '0')
+    monkeypatch.setenv('PATH', str(tmp_path))
+    status, message = train('-opt', option_file(), '--launcher', 'slurm')
+    assert status == 2 and said in message and message.count('\n') == 1

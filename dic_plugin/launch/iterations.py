@@ -77,7 +77,7 @@ def training_loader(train_set: Dataset, opt: Mapping[str, Any]) -> DataLoader:
 
 
 class TellingPrefetcher(PrefetchGenerator):
-    """BasicSR's thread of ``prefetch_mode: cpu``; that one, if its loader fails, leaves the training waiting forever."""
+    """BasicSR's thread of ``prefetch_mode: cpu``, which leaves the training waiting forever if its loader fails."""
 
     def run(self) -> None:
         try:

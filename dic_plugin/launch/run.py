@@ -25,7 +25,7 @@ from dic_plugin.launch import distributed
 from dic_plugin.launch.command_line import check_command_line, forced_value, normalised
 from dic_plugin.launch.iterations import Progress, TellingPrefetcher, training_loader
 from dic_plugin.launch.resume import is_of_another_experiment, load_resume_state
-from dic_plugin.launch.signals import Stopped, StopRequest
+from dic_plugin.launch.signals import Stopped, StopRequest, ending_children
 from dic_plugin.utils.option_check import check_options
 from dic_plugin.utils.option_values import OptionError
 from dic_plugin.utils.schedule import stretch_schedule
@@ -52,6 +52,10 @@ def train(root: Optional[str] = None) -> int:
 def test(root: Optional[str] = None) -> int:
     """Run BasicSR's ``test_pipeline`` on the command line's options; ``results/`` is put in ``root``. See ``train``."""
     return _Run('test', root)()
+
+
+class NotSaved(Exception):
+    """The last iteration of a run is lost."""
 
 
 @contextmanager
@@ -113,10 +117,14 @@ class _Run:
                         _standing_in(base_model.BaseModel, model_to_device=distributed.model_to_cpu_device))
                 if self.is_train:
                     stack.enter_context(self.stop.listening())
+                    stack.enter_context(ending_children())
                 self.pipeline(self.root)
             except OptionError as error:
                 _report(error)
                 return 2
+            except NotSaved as error:
+                print(f'Error: {error}', file=sys.stderr, flush=True)
+                return 1
             except Stopped as stopped:
                 if _rank() == 0:
                     print(stopped, file=sys.stderr, flush=True)
@@ -292,10 +300,24 @@ class _Run:
             self._save()
 
     def _save(self) -> None:
+        """Save this iteration unless the loop has.
+
+        Raises:
+            NotSaved: it could not; BasicSR and FaceModel only log why, because a training may go on without.
+        """
         current_iter = self.progress.current_iter
         if self.saved_iter != current_iter and current_iter % self.opt['logger']['save_checkpoint_freq']:
             self.model.save(self.progress.sampler.epoch, current_iter)
         self.saved_iter = current_iter
+        path_opt = self.opt['path']
+        files = [osp.join(path_opt['training_states'], f'{current_iter}.state')]
+        files += [
+            osp.join(path_opt['models'], f'net_{label}_{current_iter}.pth') for label in ('g', 'd')
+            if f'network_{label}' in self.opt
+        ]
+        if _rank() == 0 and not all(map(osp.isfile, files)):
+            raise NotSaved(f'iteration {current_iter} could not be saved in {path_opt["experiments_root"]}; the log '
+                           'says why.')
 
     def _stop(self, signum: int) -> None:
         import signal

@@ -1,9 +1,10 @@
 """Signals that ask a training to stop: noted when they come, obeyed at the end of the iteration."""
+import multiprocessing
 import signal
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, List, Optional
 
-__all__ = ['SIGNALS', 'StopRequest', 'Stopped', 'keep_running']
+__all__ = ['SIGNALS', 'StopRequest', 'Stopped', 'ending_children', 'keep_running']
 
 # Ctrl-C, and what schedulers send before they take the machine
 SIGNALS = [getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
@@ -58,13 +59,28 @@ class StopRequest:
 
 
 def keep_running(worker_init: Optional[Callable[[int], None]], worker_id: int) -> None:
-    """Start a data-loader worker that does not end by Ctrl-C or SIGUSR1 sent to all processes of a job.
+    """Start a data-loader worker that does not end by what schedulers and terminals send to all processes of a job.
 
-    The training, which gets them as well, still needs its worker up to the end of the iteration. SIGTERM cannot be
-    ignored: with it multiprocessing ends the workers that are left when the training ends, and then waits for them.
+    The training, which gets it as well, still needs its worker up to the end of the iteration.
     """
     for signum in SIGNALS:
-        if signum != signal.SIGTERM:
-            signal.signal(signum, signal.SIG_IGN)
+        signal.signal(signum, signal.SIG_IGN)
     if worker_init:
         worker_init(worker_id)
+
+
+@contextmanager
+def ending_children() -> Iterator[None]:
+    """At its end, kill the loader workers that were started inside.
+
+    Python would end them by SIGTERM, which they ignore, and then wait for them.
+    """
+    before = set(multiprocessing.active_children())
+    try:
+        yield
+    finally:
+        started = set(multiprocessing.active_children()) - before
+        if started and hasattr(signal, 'SIGCHLD'):
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would call their end an error
+        for child in started:
+            child.kill()
