@@ -38,7 +38,7 @@ def test_signals_save_and_stop(tmp_path, signum, processes, to_all):
     finally:
         kill(process)
     assert process.returncode != 0
-    stopped = int(re.search(rf'Stopped by SIG\w+ after iteration (\d+) of 100000; network and training state are saved',
+    stopped = int(re.search(r'Stopped by SIG\w+ after iteration (\d+) of 100000; network and training state are saved',
                             said)[1])  # yapf: disable
     assert said.count('Stopped by') == 1 and 'not saved' not in said
     folder = tmp_path / 'experiments/tiny'

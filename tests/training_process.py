@@ -17,10 +17,10 @@ import dic_plugin
 ROOT = Path(dic_plugin.__file__).resolve().parent.parent
 NETWORKS = {
     'train_DIC': dict(num_feat=8, num_groups=1, num_steps=2, hg_num_feat=16, num_fusion_block=1, projection_scale=2),
-    'train_hourglass': dict(num_feat=8),
-    'train_landmarks': dict(num_feat=8, num_stacks=1),
+    'train_hourglass': dict(hg_num_feat=16),
 }
-# What a run does: train or test; then every process leaves its weights in rank<N>.pth. PREPARE may change something.
+# What a run does: train or test; then every process leaves its weights and last gradients in rank<N>.pth. PREPARE may
+# change something before.
 SCRIPT = '''
 import os, sys, torch
 from dic_plugin.launch.run import _Run
@@ -28,9 +28,11 @@ PREPARE
 run = _Run(sys.argv.pop(1), None)
 code = run()
 if run.model is not None:
-    nets = {name: net for name, net in vars(run.model).items() if isinstance(net, torch.nn.Module) and name[:4] == 'net_'}
-    torch.save({name: run.model.get_bare_model(net).state_dict() for name, net in nets.items()},
-               f'rank{os.environ.get("RANK", 0)}.pth')
+    nets = {name: run.model.get_bare_model(net) for name, net in vars(run.model).items()
+            if name.startswith('net_') and isinstance(net, torch.nn.Module)}
+    content = {name: net.state_dict() for name, net in nets.items()}
+    content['gradient'] = {name: p.grad for name, p in nets['net_g'].named_parameters() if p.grad is not None}
+    torch.save(content, f'rank{os.environ.get("RANK", 0)}.pth')
 sys.exit(code)
 '''
 
@@ -40,7 +42,7 @@ def write_options(folder, recipe='train_DIC', train=(), **changes):
     with open(ROOT / f'options/{recipe}.yml') as file:
         opt = yaml.load(file, Loader=ordered_yaml()[0])
     opt.update(name='tiny', num_gpu=0, dist_params=dict(backend='nccl', port=29500), plugin=None)
-    opt['network_g'].update(NETWORKS.get(recipe.replace('test', 'train').replace('GAN', ''), NETWORKS['train_DIC']))
+    opt['network_g'].update(NETWORKS.get(recipe, NETWORKS['train_DIC']))
     opt['val']['save_img'] = False
     if 'train' in opt:
         opt['train'].update(dict(total_iter=4, warmup_iter=-1), **dict(train))
