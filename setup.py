@@ -97,6 +97,7 @@ setup(
             'hypothesis',
             'isort',
             'pytest',
+            'pytest-timeout',
             'pytest-xdist>=3.8',
             'selenium',
             'setuptools<81',  # face_recognition_models imports pkg_resources

@@ -43,7 +43,9 @@ def main(argv: Optional[List[str]] = None) -> int:
             f"error: {error.name} is not installed; the page needs it: `pip install 'dic_plugin[demo]'`.",
             file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidies up, too
+    for signum in (signal.SIGINT,
+                   signal.SIGTERM):  # both tidy up, also where a script's job was told to ignore the first
+        signal.signal(signum, signal.default_int_handler)
     try:
         with served(args.root, args.weights, args.device, args.port) as address:
             print(f'The page is at {address} (Ctrl-C ends it)', flush=True)

@@ -11,6 +11,7 @@ Exits with 1 where a target is missed, with 2 where dlib or the predictor's file
 """
 import argparse
 import importlib.util
+import os
 import sys
 import time
 from pathlib import Path
@@ -120,7 +121,8 @@ def main() -> int:
     parser.add_argument('--num', type=int, default=500, help='how many faces (default: 500)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the series (default: 0)')
     parser.add_argument('--size', type=int, default=128, help='width and height of the faces (default: 128)')
-    parser.add_argument('--sheet', help='write a contact sheet of the first 64 faces to this PNG')
+    parser.add_argument(
+        '--sheet', type=os.path.expanduser, help='write a contact sheet of the first 64 faces to this PNG')
     parser.add_argument('--predictor', help=f'path of {PREDICTOR} (default: look for it)')
     args = parser.parse_args()
     if args.num < 1:

@@ -1,4 +1,7 @@
 """Imports the plugin before any test does, so that tests may import BasicSR on any torchvision."""
+import os
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -16,6 +19,26 @@ LONGEST = ('test_speed_options.py', 'test_benchmark_run.py', 'test_prepare_faces
 def pytest_collection_modifyitems(items):
     """Within a file the order stays."""
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def no_process_outlives_its_test(monkeypatch):
+    """What a test starts leads a group of its own, which is killed when the test ends, however it ends."""
+    started, plain = [], subprocess.Popen.__init__
+
+    def init(self, *args, **kwargs):
+        if os.name == 'posix':
+            kwargs.setdefault('start_new_session', True)
+        plain(self, *args, **kwargs)
+        started.append(self)
+
+    monkeypatch.setattr(subprocess.Popen, '__init__', init)
+    yield
+    for process in started:
+        try:
+            os.killpg(process.pid, signal.SIGKILL) if os.name == 'posix' else process.kill()
+        except (ProcessLookupError, PermissionError):  # all of them have ended
+            pass
 
 
 @pytest.fixture(autouse=True)

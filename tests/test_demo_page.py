@@ -179,15 +179,18 @@ def test_short_names():
 def test_script_serves_to_this_machine_until_it_is_ended(root):
     """Also that a free port is found and that nothing is left when it is ended."""
     command = [sys.executable, str(SCRIPT), '--root', str(root), '--device', 'cpu']
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            line = process.stdout.readline()
-            address = re.search(r'http://127\.0\.0\.1:\d+/', line).group()
-            with urllib.request.urlopen(address, timeout=SECONDS) as answer:
-                assert 'DIC: faces, eight times larger' in answer.read().decode()
-        finally:
-            process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=SECONDS)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))  # as in a background job of a script
+    line = process.stdout.readline()
+    address = re.search(r'http://127\.0\.0\.1:\d+/', line).group()
+    with urllib.request.urlopen(address, timeout=SECONDS) as answer:
+        assert 'DIC: faces, eight times larger' in answer.read().decode()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0 and 'Traceback' not in errors
 
 

@@ -259,7 +259,7 @@ def test_recipe_as_real_processes(tmp_path):
         command = [sys.executable, '-c', code, '-opt', os.path.join(OPTIONS, f'{what}_DICGAN.yml'), *flags]
         command += ['--force_yml', 'name=tiny', 'num_gpu=0', *changes]
         command += [f'network_g:{key}={value}' for key, value in tiny.items()]
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return done.stdout + done.stderr
 

@@ -4,8 +4,7 @@ import socket
 
 import pytest
 import torch
-from training_process import (figures, finish, iterations, killed_at_the_end, largest_difference, ranks, run, start,
-                              write_options)
+from training_process import figures, finish, iterations, largest_difference, ranks, run, start, write_options
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def test_gradient_of_two_batches_of_4_is_that_of_one_of_8(folders):
             folder, train=dict(total_iter=1), datasets__train__batch_size_per_gpu=batch,
             datasets__train__use_hflip=False)  # yapf: disable
         assert iterations(run(folder, processes=processes)) == [1]
-        gradients.append(ranks(folder, 1)[0]['gradient'])
+        gradients.append(ranks(folder, [0])[0]['gradient'])
     assert largest_difference(*gradients) < 1e-6
     assert max(float(gradient.abs().max()) for gradient in gradients[0].values()) > 1e-3
 
@@ -58,7 +57,7 @@ def test_processes_stay_equal_and_one_or_two_resume(tmp_path, recipe, nets):
         assert iterations(log) == list(range(5 if total_iter == 5 else 6, total_iter + 1))
         state = torch.load(tmp_path / f'experiments/tiny/training_states/{total_iter}.state', weights_only=True)
         assert {int(value['step']) for value in state['optimizers'][0]['state'].values()} == {total_iter}
-        assert 0 < largest_difference(trained, ranks(tmp_path, 1)[0]['net_g']) < 0.1
+        assert 0 < largest_difference(trained, ranks(tmp_path, [0])[0]['net_g']) < 0.1
 
 
 def test_five_images_are_tested_by_two_processes_as_by_one(folders):
@@ -97,8 +96,7 @@ def test_slurm(tmp_path):
         start(tmp_path, '--launcher', 'slurm', '--force_yml', f'dist_params:port={port}', env=dict(
             SLURM_PROCID=str(rank), SLURM_NTASKS='2', SLURM_LOCALID='0', SLURM_NODELIST='node[1-2]',
             PATH=f'{tools}:{os.environ["PATH"]}', RANK=str(rank))) for rank in range(2)]  # yapf: disable
-    with killed_at_the_end(*processes):
-        logs = [finish(process) for process in processes]
+    logs = [finish(process) for process in processes]
     assert iterations(logs[0]) == [1, 2, 3, 4] and iterations(logs[1]) == []
     first, second = ranks(tmp_path)
     assert largest_difference(first['net_g_ema'], second['net_g_ema']) == 0

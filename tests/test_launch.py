@@ -40,8 +40,7 @@ def run(cwd, *command, pythonpath=(), code=0):
                           env=env,
                           stdin=subprocess.DEVNULL,
                           capture_output=True,
-                          text=True,
-                          timeout=600)
+                          text=True)
     written = done.stdout + done.stderr
     assert done.returncode == code, written[-4000:]
     return written

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from training_process import finish, iterations, kill, run, start, wait_for_iteration, write_options
+from training_process import finish, iterations, run, start, wait_for_iteration, write_options
 
 LONG = dict(train=dict(total_iter=100000), datasets__train__batch_size_per_gpu=1)
 
@@ -24,19 +24,16 @@ LONG = dict(train=dict(total_iter=100000), datasets__train__batch_size_per_gpu=1
 def test_signals_save_and_stop(tmp_path, signum, processes, to_all):
     write_options(tmp_path, datasets__train__num_worker_per_gpu=2 if to_all else 0, **LONG)
     process = start(tmp_path, processes=processes)
-    try:
-        wait_for_iteration(process, tmp_path, 3)
-        if processes and signum == signal.SIGUSR1:  # torchrun itself ends by it: it is meant for its processes
-            for child in children(process.pid):
-                os.kill(child, signum)
-        elif to_all:
-            os.killpg(process.pid, signum)
-        else:
-            process.send_signal(signum)
-        # torchrun's own status says only that it was stopped
-        said = finish(process, code=128 + signum if not processes else process.wait(60))
-    finally:
-        kill(process)
+    wait_for_iteration(process, tmp_path, 3)
+    if processes and signum == signal.SIGUSR1:  # torchrun itself ends by it: it is meant for its processes
+        for child in children(process.pid):
+            os.kill(child, signum)
+    elif to_all:
+        os.killpg(process.pid, signum)
+    else:
+        process.send_signal(signum)
+    # torchrun's own status says only that it was stopped
+    said = finish(process, code=128 + signum if not processes else process.wait(60))
     assert process.returncode != 0
     stopped = int(re.search(r'Stopped by SIG\w+ after iteration (\d+) of 100000; network and training state are saved',
                             said)[1])  # yapf: disable
@@ -55,12 +52,9 @@ def children(pid):
 def test_a_killed_process_ends_the_run_within_a_minute(tmp_path):
     write_options(tmp_path, **LONG)
     process = start(tmp_path, processes=2)
-    try:
-        wait_for_iteration(process, tmp_path, 3)
-        os.kill(children(process.pid)[-1], signal.SIGKILL)
-        said = finish(process, code=1, timeout=60)
-    finally:
-        kill(process)
+    wait_for_iteration(process, tmp_path, 3)
+    os.kill(children(process.pid)[-1], signal.SIGKILL)
+    said = finish(process, code=1, timeout=60)
     assert 'SIGKILL' in said
 
 
@@ -77,10 +71,7 @@ def broken(self, index):
 Dataset.__getitem__ = broken
 '''
     process = start(tmp_path, processes=2, prepare=prepare)
-    try:
-        said = finish(process, code=1, timeout=120)
-    finally:
-        kill(process)
+    said = finish(process, code=1, timeout=120)
     assert len(re.findall(rf'^Error on rank {rank} of 2 \(\S+\): ValueError: face 7 is no image$', said, re.M)) == 1
 
 
@@ -94,14 +85,11 @@ def test_wrong_options_are_said_once(tmp_path):
 def test_a_checkpoint_that_cannot_be_written_is_not_called_saved(tmp_path):
     write_options(tmp_path, **LONG)
     process = start(tmp_path)
-    try:
-        wait_for_iteration(process, tmp_path, 3)
-        models = tmp_path / 'experiments/tiny/models'
-        models.rmdir()
-        models.touch()  # a file where the folder was: no permission needs to be taken from root
-        process.send_signal(signal.SIGTERM)
-        said = finish(process, code=1, timeout=60)
-    finally:
-        kill(process)
+    wait_for_iteration(process, tmp_path, 3)
+    models = tmp_path / 'experiments/tiny/models'
+    models.rmdir()
+    models.touch()  # a file where the folder was: no permission needs to be taken from root
+    process.send_signal(signal.SIGTERM)
+    said = finish(process, code=1, timeout=60)
     assert re.search(r'^Error: iteration \d+ could not be saved in .*experiments/tiny; the log says why\.$', said, re.M)
     assert 'are saved' not in said

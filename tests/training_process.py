@@ -1,11 +1,9 @@
 """Tiny trainings in processes of their own, alone or several at a time as torchrun and SLURM start them."""
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -66,7 +64,7 @@ def start(cwd, *arguments, what='train', processes=0, prepare='', launcher=(), b
     """Begin a run of ``<cwd>/tiny.yml``; ``processes``: 0 without a launcher, else that many by torchrun.
 
     ``launcher``: torchrun's arguments instead of those for one machine; ``before``: what stands before the command;
-    ``env``: more environment variables. The process leads a group of its own.
+    ``env``: more environment variables. It leads a group of its own, see conftest.py.
     """
     script = cwd / 'run.py'
     script.write_text(SCRIPT.replace('PREPARE', prepare))
@@ -79,33 +77,14 @@ def start(cwd, *arguments, what='train', processes=0, prepare='', launcher=(), b
     environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), **dict(env))
     return subprocess.Popen(
         list(map(str, command)), cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True)  # yapf: disable
+        stderr=subprocess.STDOUT, text=True)  # yapf: disable
 
 
 def finish(process, code=0, timeout=240):
-    """Wait for its end and return what it said; it and its children are gone afterwards in any case."""
-    try:
-        log, _ = process.communicate(timeout=timeout)
-    finally:
-        kill(process)
+    """Wait for its end and return what it said."""
+    log, _ = process.communicate(timeout=timeout)
     assert process.returncode == code, log[-4000:]
     return log
-
-
-def kill(process):
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
-@contextmanager
-def killed_at_the_end(*processes):
-    try:
-        yield
-    finally:
-        for process in processes:
-            kill(process)
 
 
 def run(cwd, *arguments, code=0, **kwargs):
@@ -118,7 +97,7 @@ def wait_for_iteration(process, cwd, number, limit=120):
     logs = cwd / 'experiments/tiny'
     while process.poll() is None and not any(number in iterations(file.read_text()) for file in logs.glob('*.log')):
         if time.monotonic() > end:
-            kill(process)
+            process.kill()
             raise TimeoutError(f'no iteration {number} after {limit} seconds: {process.communicate()[0][-4000:]}')
         time.sleep(0.1)
 
@@ -132,9 +111,9 @@ def figures(log):
     return re.findall(r'# (\w+): (\S+)', log)
 
 
-def ranks(cwd, number=2):
+def ranks(cwd, which=(0, 1)):
     """What every process had at its end: net -> name -> tensor."""
-    return [torch.load(cwd / f'rank{rank}.pth', weights_only=True) for rank in range(number)]
+    return [torch.load(cwd / f'rank{rank}.pth', weights_only=True) for rank in which]
 
 
 def largest_difference(first, second):
