@@ -1,6 +1,6 @@
 """Installs ``dic_plugin`` and the commands ``dic-train``, ``dic-test`` and ``dic-infer``."""
 import glob
-import re
+import runpy
 from importlib import metadata
 from os import path as osp
 
@@ -14,9 +14,8 @@ def read(name: str) -> str:
         return file.read()
 
 
-def version() -> str:
-    # Read, not imported: importing the package needs torch and BasicSR.
-    return re.search(r"^__version__ = '([^']+)'", read('dic_plugin/version.py'), re.MULTILINE).group(1)
+# Run, not imported: importing the package needs torch and BasicSR.
+ABOUT = runpy.run_path(osp.join(HERE, 'dic_plugin/version.py'))
 
 
 def unless(other: str, name: str) -> list:
@@ -43,7 +42,7 @@ onnx = ['onnx', 'onnxruntime', 'onnxscript']
 
 setup(
     name='dic_plugin',
-    version=version(),
+    version=ABOUT['__version__'],
     description='DIC and DICGAN, face super-resolution with landmarks (CVPR 2020), for BasicSR',
     long_description=read('README.md') if osp.isfile(osp.join(HERE, 'README.md')) else '',
     long_description_content_type='text/markdown',
@@ -66,9 +65,9 @@ setup(
             'dic-train = dic_plugin.launch:train'
         ]
     },
-    python_requires='>=3.10',
+    python_requires='>={}.{}'.format(*ABOUT['OLDEST_PYTHON']),
     install_requires=[
-        'torch>=2.4',
+        f'torch>={ABOUT["OLDEST_TORCH"]}',
         'torchvision',
         *unless('basicsr-fixed', 'basicsr'),
         *unless('mmcv', 'mmcv-lite'),

@@ -8,15 +8,20 @@ Other arguments are given to pip instead of ``install basicsr``, for what else n
 """
 import importlib.util
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
 from typing import List
 
-OLDEST, NEWEST = (3, 10), (3, 14)
+ABOUT = runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../dic_plugin/version.py'))
+OLDEST, NEWEST = ABOUT['OLDEST_PYTHON'], ABOUT['NEWEST_PYTHON']
 BUILD_NEEDS = ['cython', 'numpy', 'setuptools<81', 'wheel']
 SITECUSTOMIZE = '''
 import builtins
+import importlib.machinery
+import importlib.util
+import os
 import sys
 
 plain_exec = builtins.exec
@@ -30,6 +35,13 @@ def exec_in_caller(source, *namespaces, **options):
 
 
 builtins.exec = exec_in_caller
+
+# this file stands before the environment's own of that name, which is run as well
+here = os.path.dirname(os.path.abspath(__file__))
+others = [folder for folder in sys.path if os.path.abspath(folder) != here]
+spec = importlib.machinery.PathFinder.find_spec('sitecustomize', others)
+if spec is not None and spec.loader is not None:
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
 '''
 
 
@@ -55,8 +67,8 @@ def pip(arguments: List[str], patched: bool = False) -> None:
 
 
 def _reason(output: str) -> str:
-    if any(sign in output for sign in ('NewConnectionError', 'Name or service not known', 'Temporary failure in name')):
-        return 'the package index cannot be reached; check the network.'
+    if 'NewConnectionError' in output or '(from versions: none)' in output:
+        return 'the package index cannot be reached, or offers nothing for this Python; check the network.'
     if any(
             sign in output
             for sign in ("command 'gcc' failed", "command 'cc' failed", 'No such file or directory: \'gcc',

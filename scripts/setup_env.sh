@@ -11,24 +11,23 @@ extra=${1:-}
 
 say() { echo "[setup] $*"; }
 die() { echo "[setup] error: $*" >&2; exit 1; }
-supported() { "$1" scripts/install_basicsr.py --supported 2>/dev/null; }
+supported() { "$1" scripts/install_basicsr.py --supported; }
 pip_install() { "$python" -m pip install --quiet --disable-pip-version-check --no-input "$@"; }
 
 find_python() {
     if [ -n "${DIC_PYTHON:-}" ]; then
-        supported "$DIC_PYTHON" || die "DIC_PYTHON=$DIC_PYTHON is not Python 3.10 to 3.14."
+        supported "$DIC_PYTHON" || die "DIC_PYTHON is $DIC_PYTHON; expected a supported Python."
         echo "$DIC_PYTHON"
         return
     fi
     local name
     for name in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do
-        if supported "$name"; then
+        if supported "$name" 2>/dev/null; then
             echo "$name"
             return
         fi
     done
-    die "Python 3.10 to 3.14 is needed; found $(python3 --version 2>&1 || true). \
-Install one or name it: DIC_PYTHON=/path/to/python3.11"
+    supported python3 || die "no supported Python found. Install one or name it: DIC_PYTHON=/path/to/python3.11"
 }
 
 # --- the environment itself
@@ -40,7 +39,7 @@ if ! "$python" -m pip --version >/dev/null 2>&1; then
     say "making $venv with $("$base" --version)"
     "$base" -m venv --clear "$venv" || die "could not make $venv (on Debian: apt install python3-venv)."
 fi
-supported "$python" || die "$venv holds $("$python" --version); Python 3.10 to 3.14 is needed. Remove it or set DIC_VENV."
+supported "$python" || die "$venv holds another Python; remove it or set DIC_VENV."
 
 # --- what it holds: done once for every change of the requirements
 wanted=$(cat setup.py scripts/setup_env.sh scripts/install_basicsr.py dic_plugin/ops/src/* | cksum | cut -d' ' -f1)-$("$python" -c 'import platform; print(platform.python_version())')

@@ -1,4 +1,5 @@
 """Imports the plugin before any test does, so that tests may import BasicSR on any torchvision."""
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,6 +11,10 @@ import yaml
 
 import dic_plugin  # noqa: F401
 from dic_plugin import launch
+
+# fork, forkserver or spawn: how loader workers and pools are started, see CONTRIBUTING.md. Python has its own default.
+if os.environ.get('DIC_START_METHOD'):
+    multiprocessing.set_start_method(os.environ['DIC_START_METHOD'], force=True)
 
 # Files that take longest, which begin first: one that began last would run on alone, on one of the cores.
 LONGEST = ('test_speed_options.py', 'test_benchmark_run.py', 'test_prepare_faces.py', 'test_quickstart.py',

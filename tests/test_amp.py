@@ -9,8 +9,6 @@ from torch import nn
 from dic_plugin.models import face_model
 from dic_plugin.ops import native, native_conv, native_is_available
 
-needs_cpu_scaler = pytest.mark.skipif(not hasattr(torch.amp, 'GradScaler'), reason='needs a GradScaler for CPUs')
-
 
 def test_bf16_is_computed_in_and_float32_handed_on(tmp_path):
     opt = options(tmp_path, 'train_DICGAN', amp='bf16')
@@ -87,7 +85,6 @@ def fp16_on_a_cpu(monkeypatch):
     monkeypatch.setattr(face_model, 'check_speed_options', lambda opt: None)
 
 
-@needs_cpu_scaler
 def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, caplog):
     whole = build(options(tmp_path, 'train_DICGAN', amp='fp16'))
     scaler_g, scaler_d = whole.amp.scalers[id(whole.optimizer_g)], whole.amp.scalers[id(whole.optimizer_d)]
@@ -110,7 +107,6 @@ def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, caplog):
     assert 'ran with amp: fp16; it goes on with amp: bf16' in caplog.text
 
 
-@needs_cpu_scaler
 @pytest.mark.parametrize('overflows, is_skipped', [('first_block', True), ('hourglass', False)])
 def test_fp16_leaves_out_a_step_that_overflows_but_not_for_the_frozen_hourglass(tmp_path, fp16_on_a_cpu, overflows,
                                                                                 is_skipped):
@@ -128,7 +124,6 @@ def test_fp16_leaves_out_a_step_that_overflows_but_not_for_the_frozen_hourglass(
     assert scaler.get_scale() == (256 if is_skipped else 512)
 
 
-@needs_cpu_scaler
 def test_fp16_steps_are_those_of_unscaled_gradients(tmp_path, fp16_on_a_cpu):
     steps = []
     for amp in ('fp16', None):

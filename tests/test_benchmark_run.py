@@ -20,6 +20,8 @@ from dic_plugin.landmarks.errors import nrmse
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.utils.checkpoint import load_params
 
+pytestmark = pytest.mark.slow
+
 # its result has half of the size, which shows in training only
 BROKEN = dict(
     title='Broken', network_g=dict(type='RRDBNet', num_in_ch=3, num_out_ch=3, scale=8, num_feat=4, num_block=1))

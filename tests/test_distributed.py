@@ -6,6 +6,8 @@ import pytest
 import torch
 from training_process import figures, finish, iterations, largest_difference, ranks, run, start, write_options
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def folders(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import basicsr.train
 import pytest
 import torch
-from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY
+from basicsr.utils.registry import ARCH_REGISTRY
 
 import dic_plugin
 from dic_plugin.launch.command_line import normalised
@@ -106,20 +106,6 @@ def test_importing_twice_registers_once():
     assert importlib.reload(dic_plugin).__version__ == dic_plugin.__version__
     assert dict(iter(ARCH_REGISTRY)) == before
     assert {'DIC', 'AttentiveFusion', 'FeedbackHourglass'} <= set(before)
-
-
-@pytest.mark.parametrize('method', ['fork', 'spawn'])
-def test_loader_workers(method):
-    dataset = DATASET_REGISTRY.get('SyntheticFaceDataset')({
-        'name': 'faces',
-        'num_images': 2,
-        'gt_size': 32,
-        'scale': 8,
-        'phase': 'val'
-    })
-    loader = torch.utils.data.DataLoader(dataset, num_workers=1, multiprocessing_context=method)
-    for here, there in zip(dataset, loader):
-        assert torch.equal(here['gt'], there['gt'][0])
 
 
 def test_functional_tensor_is_found_on_any_torchvision():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dic_plugin
+from dic_plugin import version
 
 ROOT = Path(dic_plugin.__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(not (ROOT / 'setup.py').is_file(), reason='tests the sources, which are not here')
@@ -77,4 +78,13 @@ def test_wheel_brings_the_commands_and_what_they_need(wheel):
     metadata = wheel[1].read(info + 'METADATA').decode()
     required = {re.match(r'[\w-]+', line).group() for line in re.findall(r'^Requires-Dist: (.*)$', metadata, re.M)}
     assert {'torch', 'torchvision', 'lmdb', 'opencv-python', 'addict', 'yapf'} <= required
-    assert 'Requires-Python: >=3.9' in metadata
+    oldest = '.'.join(map(str, version.OLDEST_PYTHON))
+    assert f'Requires-Python: >={oldest}\n' in metadata
+    assert f'Requires-Dist: torch>={version.OLDEST_TORCH}\n' in metadata
+
+
+def test_documents_and_workflow_name_the_versions():
+    oldest, newest = ('.'.join(map(str, each)) for each in (version.OLDEST_PYTHON, version.NEWEST_PYTHON))
+    assert f'Python {oldest} to {newest}' in (ROOT / 'README.md').read_text(encoding='utf-8')
+    workflow = next((ROOT / '.github/workflows').glob('*.yml')).read_text(encoding='utf-8')
+    assert f"'{oldest}'" in workflow and f"'{newest}'" in workflow and f'torch=={version.OLDEST_TORCH}.' in workflow

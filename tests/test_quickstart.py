@@ -9,9 +9,12 @@ import pytest
 import dic_plugin
 
 ROOT = Path(dic_plugin.__file__).resolve().parent.parent
-pytestmark = pytest.mark.skipif(
-    not Path(sys.prefix, '.dic_plugintests').is_file(),
-    reason='this environment was not made by scripts/setup_env.sh, so quickstart.sh would install into it')
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path(sys.prefix, '.dic_plugintests').is_file(),
+        reason='this environment was not made by scripts/setup_env.sh, so quickstart.sh would install into it')
+]
 
 
 def quickstart(root, *arguments, code=0):

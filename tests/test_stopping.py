@@ -63,6 +63,8 @@ def test_a_failing_process_says_what_failed_where(tmp_path, rank):
     write_options(tmp_path, **LONG)
     prepare = f'''
 from dic_plugin.data.synthetic_face_dataset import SyntheticFaceDataset as Dataset
+
+pytestmark = pytest.mark.slow
 plain = Dataset.__getitem__
 def broken(self, index):
     if os.environ['RANK'] == '{rank}' and index == 7:

@@ -7,6 +7,8 @@ import subprocess
 import pytest
 from training_process import finish, iterations, largest_difference, ranks, start, wait_for_iteration, write_options
 
+pytestmark = pytest.mark.slow
+
 HOSTS = ('dic-host-a', 'dic-host-b')
 ADDRESSES = ('10.231.0.1', '10.231.0.2')
 

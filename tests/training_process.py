@@ -23,15 +23,20 @@ SCRIPT = '''
 import os, sys, torch
 from dic_plugin.launch.run import _Run
 PREPARE
-run = _Run(sys.argv.pop(1), None)
-code = run()
-if run.model is not None:
-    nets = {name: run.model.get_bare_model(net) for name, net in vars(run.model).items()
-            if name.startswith('net_') and isinstance(net, torch.nn.Module)}
-    content = {name: net.state_dict() for name, net in nets.items()}
-    content['gradient'] = {name: p.grad for name, p in nets['net_g'].named_parameters() if p.grad is not None}
-    torch.save(content, f'rank{os.environ.get("RANK", 0)}.pth')
-sys.exit(code)
+
+def main():
+    run = _Run(sys.argv.pop(1), None)
+    code = run()
+    if run.model is not None:
+        nets = {name: run.model.get_bare_model(net) for name, net in vars(run.model).items()
+                if name.startswith('net_') and isinstance(net, torch.nn.Module)}
+        content = {name: net.state_dict() for name, net in nets.items()}
+        content['gradient'] = {name: p.grad for name, p in nets['net_g'].named_parameters() if p.grad is not None}
+        torch.save(content, f'rank{os.environ.get("RANK", 0)}.pth')
+    return code
+
+if __name__ == '__main__':  # loader workers may import this file
+    sys.exit(main())
 '''
 
 

@@ -6,7 +6,6 @@ import json
 import re
 import sys
 import time
-import warnings
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
@@ -78,10 +77,7 @@ def _synchronize(x: Tensor) -> None:
 
 
 def _flops(network: nn.Module, x: Tensor) -> int:
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # torch 2.0 requires the first argument, later ones find it needless
-        counter = FlopCounterMode(network, display=False)
-    with counter:
+    with FlopCounterMode(display=False) as counter:
         network(x)
     return counter.get_total_flops()
 

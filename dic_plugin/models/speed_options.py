@@ -28,9 +28,6 @@ def check_speed_options(opt: Mapping[str, Any]) -> None:
         raise OptionError('amp is fp16, which is for GPUs, and num_gpu is 0; expected bf16 on a CPU.')
     if amp == 'bf16' and opt['num_gpu'] != 0 and not _gpu_has_bf16():
         raise OptionError(f'amp is bf16, which {torch.cuda.get_device_name()} cannot compute; expected fp16.')
-    if compiles and not hasattr(nn.Module, 'compile'):
-        raise OptionError(f'compile is true, but torch {torch.__version__} cannot compile a network in place; expected '
-                          'torch 2.1 or newer, or compile: false.')
     if (amp or compiles) and opt['num_gpu'] > 1 and not opt.get('dist'):
         # DataParallel's threads start with autocast's default type and call the first GPU's compiled network
         raise OptionError(f'{"amp" if amp else "compile"} is {amp or "true"}, but num_gpu is {opt["num_gpu"]} without '
@@ -101,7 +98,7 @@ class MixedPrecision:
     def add_scalers(self, optimizers: List[Optimizer]) -> None:
         """Provide for these optimizers."""
         for optimizer in optimizers:
-            self.scalers[id(optimizer)] = _scaler(self.device_type, self.name == 'fp16')
+            self.scalers[id(optimizer)] = torch.amp.GradScaler(self.device_type, enabled=self.name == 'fp16')
 
     def backward(self, loss: torch.Tensor, optimizer: Optimizer) -> None:
         """Gradients of a loss on the optimizer's parameters, scaled by its scaler."""
@@ -138,9 +135,3 @@ class MixedPrecision:
                                       f'amp: {self.name or "~"}. Its weights and optimizers fit.')
             saved = self.state_dict()
         return {**resume_state, 'schedulers': schedulers + ([saved] if self.name else [])}
-
-
-def _scaler(device_type: str, enabled: bool) -> Any:
-    if hasattr(torch.amp, 'GradScaler'):
-        return torch.amp.GradScaler(device_type, enabled=enabled)
-    return torch.cuda.amp.GradScaler(enabled=enabled)  # torch before 2.3

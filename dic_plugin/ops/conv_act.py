@@ -13,14 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.autograd.function import once_differentiable
+from torch.compiler import is_compiling
 from torch.nn import functional as F
 
 from dic_plugin.ops import native_conv
-
-try:
-    from torch.compiler import is_compiling
-except ImportError:  # torch before 2.1
-    from torch._dynamo import is_compiling
 
 Slope = Union[None, float, Tensor]
 _KINDS = (Tensor, nn.Parameter)  # others may be anything
@@ -150,9 +146,10 @@ def _type_for(*tensors: Tensor) -> Optional[torch.dtype]:
     if not all([x.is_cpu and type(x) in _KINDS and x.numel() for x in tensors]):
         return None
     dtypes = {x.dtype for x in tensors}
-    if not _autocasts():
+    if not torch.is_autocast_enabled('cpu'):
         return torch.float32 if dtypes == {torch.float32} else None
-    if not dtypes <= {torch.float32, torch.bfloat16} or _autocast_type() != torch.bfloat16 or torch.is_grad_enabled():
+    if not dtypes <= {torch.float32, torch.bfloat16
+                      } or torch.get_autocast_dtype('cpu') != torch.bfloat16 or torch.is_grad_enabled():
         return None
     return torch.bfloat16 if native_conv.bf16_level() else torch.float32
 
@@ -161,20 +158,6 @@ def _is_watched() -> bool:
     """Whether somebody needs to see torch's own operations."""
     return (torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
             or torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0)
-
-
-def _autocasts() -> bool:
-    try:
-        return torch.is_autocast_enabled('cpu')
-    except TypeError:  # torch before 2.4
-        return torch.is_autocast_cpu_enabled()
-
-
-def _autocast_type() -> torch.dtype:
-    try:
-        return torch.get_autocast_dtype('cpu')
-    except AttributeError:  # torch before 2.4
-        return torch.get_autocast_cpu_dtype()
 
 
 def _is_ordinary(layer: nn.Module) -> bool:
