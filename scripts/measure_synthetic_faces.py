@@ -123,7 +123,7 @@ def main() -> int:
     parser.add_argument('--size', type=int, default=128, help='width and height of the faces (default: 128)')
     parser.add_argument(
         '--sheet', type=os.path.expanduser, help='write a contact sheet of the first 64 faces to this PNG')
-    parser.add_argument('--predictor', help=f'path of {PREDICTOR} (default: look for it)')
+    parser.add_argument('--predictor', type=os.path.expanduser, help=f'path of {PREDICTOR} (default: look for it)')
     args = parser.parse_args()
     if args.num < 1:
         parser.error(f'--num must be at least 1, but is {args.num}.')

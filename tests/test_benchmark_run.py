@@ -181,7 +181,7 @@ def test_what_is_done_is_not_done_again_and_what_stopped_goes_on(finished, capsy
     said = capsys.readouterr().out
     assert '[EDSR] trains 2 iterations' in said and 'options have changed' not in said
     logs = sorted((folder / 'experiments/EDSR').glob('train_*.log'))
-    assert 'Resuming training from epoch: 0, iter: 1.' in logs[-1].read_text()
+    assert 'Resuming training from epoch: 1, iter: 1.' in logs[-1].read_text()
     assert (models / 'net_g_latest.pth').is_file()
 
 
