@@ -1,9 +1,8 @@
-"""scripts/benchmark_data.py compares like with like, and what was made fast gives the plain result bit for bit."""
+"""scripts/measure/data_rate.py compares like with like, and what was made fast gives the plain result bit for bit."""
 import dic_plugin  # noqa: F401 isort:skip (before basicsr, which may need its shims)
 
-import importlib.util
+import importlib
 import random
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,16 +17,11 @@ from dic_plugin.data.geometry import aspect_crop_box
 from dic_plugin.landmarks.heatmaps import render_heatmaps
 from dic_plugin.landmarks.layouts import flip_permutation
 
-SCRIPT = Path(__file__).resolve().parents[1] / 'scripts' / 'benchmark_data.py'
-
 
 @pytest.fixture(scope='module')
 def benchmark():
     threads = cv2.getNumThreads(), torch.get_num_threads()
-    spec = importlib.util.spec_from_file_location('benchmark_data', SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    yield module
+    yield importlib.import_module('data_rate')
     cv2.setNumThreads(threads[0])
     torch.set_num_threads(threads[1])
 

@@ -1,5 +1,5 @@
-"""scripts/benchmark_speed.py: what it compares gives the same numbers, and it prints what it measures. Never time."""
-import importlib.util
+"""scripts/measure/speed.py: what it compares gives the same numbers, and it prints what it measures. Never time."""
+import importlib
 from pathlib import Path
 
 import matplotlib.image
@@ -10,12 +10,12 @@ import yaml
 import dic_plugin
 from dic_plugin.archs import DIC
 from dic_plugin.ops import native, native_conv, native_is_available
-from dic_plugin.speed import growth, roofline
-from dic_plugin.speed.devices import inference_ways
-from dic_plugin.speed.inference import compare_inference, psnr
-from dic_plugin.speed.memory import peak_memory
-from dic_plugin.speed.plain_dic import plain_forward
-from dic_plugin.speed.training import compare_training
+from speed_parts import growth, roofline
+from speed_parts.devices import inference_ways
+from speed_parts.inference import compare_inference, psnr
+from speed_parts.memory import peak_memory
+from speed_parts.plain_dic import plain_forward
+from speed_parts.training import compare_training
 
 ROOT = Path(dic_plugin.__file__).resolve().parents[1]
 OPTIONS = dict(num_feat=8, num_groups=2, num_steps=2, hg_num_feat=16, num_fusion_block=1, projection_scale=4)
@@ -24,10 +24,7 @@ NETWORK = [f'{name}={value}' for name, value in OPTIONS.items()]
 
 @pytest.fixture(scope='module')
 def benchmark():
-    spec = importlib.util.spec_from_file_location('benchmark_speed', ROOT / 'scripts' / 'benchmark_speed.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module('speed')
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The ONNX file: it gives what PyTorch gives, says what it is, and never replaces a whole file by a wrong one."""
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from inference_weights import save_weights, tiny_network
 from dic_plugin.export import onnx_file
 from dic_plugin.export.cli import main
 from dic_plugin.export.onnx_file import Difference, ExportError, compare, export_onnx
-from dic_plugin.export.speed import Speed, compare_speed, speed_lines
 from dic_plugin.inference import FaceRestorer
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
+from onnx_parts import Speed, compare_speed, speed_lines
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):
     pytest.importorskip(package, reason=f'the tests of the export to ONNX need {package}')
@@ -169,7 +169,7 @@ def test_speeds_are_medians_of_turns(weights, exported, monkeypatch):
         calls.append(len(lq))
         now[0] += len(calls)
 
-    monkeypatch.setattr('dic_plugin.export.speed.LastStep.forward', lambda self, lq: pytorch(lq))
+    monkeypatch.setattr('onnx_parts.LastStep.forward', lambda self, lq: pytorch(lq))
     one, two = compare_speed(network, exported, 16, (1, 2), rounds=3, num_threads=1, clock=lambda: now[0])
     assert calls == [1] * 4 + [2] * 4 and torch.get_num_threads() == threads
     assert one == Speed(1, 3, 0) and two == Speed(2, 7, 0)
@@ -180,10 +180,7 @@ def test_table_of_speeds():
 
 
 def test_benchmark_script_runs(weights, no_trace, capsys):
-    script = Path(__file__).resolve().parents[1] / 'scripts' / 'benchmark_onnx.py'
-    spec = importlib.util.spec_from_file_location('benchmark_onnx', script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert module.main(['-w', weights, '--batches', '1', '2', '--rounds', '1', '--threads', '1']) == 0
+    assert importlib.import_module('onnx_speed').main(
+        ['-w', weights, '--batches', '1', '2', '--rounds', '1', '--threads', '1']) == 0
     lines = capsys.readouterr().out.strip().split('\n')
     assert 'median of 1' in lines[0] and [line[:4] for line in lines[-2:]] == ['| 1 ', '| 2 ']

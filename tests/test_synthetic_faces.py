@@ -1,5 +1,5 @@
 """The synthetic faces: the same on every call, landmarks in order and in the image, features where landmarks say."""
-import importlib.util
+import importlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,11 +70,7 @@ def _grey_at(image, point, radius=1):
 
 
 def _load_script():
-    spec = importlib.util.spec_from_file_location('measure_synthetic_faces',
-                                                  ROOT / 'scripts/measure_synthetic_faces.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module('synthetic_faces')
 
 
 def test_type_shape_and_use_of_the_range(faces):

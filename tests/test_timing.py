@@ -1,5 +1,5 @@
 """Ways to do the same are timed in turns."""
-from dic_plugin.utils.timing import take_turns
+from take_turns import take_turns
 
 
 def test_ways_take_turns_and_the_median_counts():

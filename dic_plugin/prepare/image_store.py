@@ -8,7 +8,7 @@ from basicsr.utils.lmdb_util import LmdbMaker
 __all__ = ['PNG_LEVEL', 'FolderStore', 'LmdbStore', 'lmdb_map_size', 'open_store']
 
 # Stored, not compressed (BasicSR's tools compress by level 1): twice the bytes, but a face is decoded in half the time,
-# which is what a loader spends most of its time on (scripts/benchmark_data.py).
+# which is what a loader spends most of its time on (scripts/measure/data_rate.py).
 PNG_LEVEL = 0
 _PAGE = 4096
 

@@ -6,7 +6,7 @@ import torch
 
 from dic_plugin.archs import DIC
 from dic_plugin.export.onnx_file import LastStep, open_session, synthetic_lq
-from dic_plugin.utils.timing import take_turns
+from take_turns import take_turns
 
 
 class Speed(NamedTuple):

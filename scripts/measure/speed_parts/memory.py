@@ -11,8 +11,8 @@ import torch
 
 from dic_plugin.archs import DIC
 from dic_plugin.ops import lay_out_weights
-from dic_plugin.speed.plain_dic import plain_forward
-from dic_plugin.speed.training import make_targets, training_step
+from speed_parts.plain_dic import plain_forward
+from speed_parts.training import make_targets, training_step
 
 MEGABYTE = 2**20
 
@@ -40,7 +40,7 @@ def peak_memory(batch: int,
         raise RuntimeError('Peak memory is read from /proc, which this system does not have.')
     case = json.dumps(dict(batch=batch, size=size, plain=plain, train=train, options=options))
     # not `-m`: the plugin is found as it was found here
-    code = f'import sys; sys.path[:] = {sys.path!r}; from dic_plugin.speed.memory import main; main({case!r})'
+    code = f'import sys; sys.path[:] = {sys.path!r}; from speed_parts.memory import main; main({case!r})'
     env = dict(os.environ, **({'MALLOC_MMAP_THRESHOLD_': '131072'} if frees else {}))
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, env=env)
     if done.returncode:

@@ -6,8 +6,8 @@ import torch
 
 from dic_plugin.archs import DIC
 from dic_plugin.ops import lay_out_weights
-from dic_plugin.speed.memory import peak_memory
-from dic_plugin.utils.timing import take_turns
+from speed_parts.memory import peak_memory
+from take_turns import take_turns
 
 AXES = {
     'batch': (1, 2, 4, 8, 16, 32),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dic_plugin.archs import DIC
-from dic_plugin.utils.timing import take_turns
+from take_turns import take_turns
 
 REST = 'the rest'
 Clock = Callable[[], float]

@@ -1,6 +1,6 @@
 """The paper's ablations in small: trains variants of the compact DIC on synthetic faces and compares them.
 
-    python scripts/ablation.py [--seeds 0 1 2] [--iterations 550] [--jobs 2] [--evaluator FILE]
+    python scripts/measure/ablation.py [--seeds 0 1 2] [--iterations 550] [--jobs 2] [--evaluator FILE]
 
 Every variant is options/train_DIC.yml with the options below changed, trained by BasicSR's own loop in a process of
 one thread. All see the same 200 unseen faces. What is trained already is not trained again; what was interrupted is
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 import dic_plugin  # noqa: E402 (before basicsr, whose import it repairs)
 

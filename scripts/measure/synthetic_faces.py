@@ -1,6 +1,6 @@
 """Measures how well the synthetic faces pass for photographs, with detectors that were trained on photographs.
 
-    python scripts/measure_synthetic_faces.py --num 500 --seed 1 --sheet faces.png
+    python scripts/measure/synthetic_faces.py --num 500 --seed 1 --sheet faces.png
 
 dlib's frontal face detector looks for a face in each image, enlarged twice by bicubic interpolation (128 to 256
 pixels), with one more upsampling of its own. dlib's 68-point predictor then finds the landmarks in the detected box.
@@ -20,7 +20,7 @@ from typing import Dict, List, Optional, Tuple
 import cv2
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from dic_plugin.data.synthetic import draw_face  # noqa: E402
 
 PREDICTOR = 'shape_predictor_68_face_landmarks.dat'

@@ -9,7 +9,7 @@ from basicsr.models import build_model
 from basicsr.utils import MessageLogger
 from basicsr.utils.options import ordered_yaml
 
-from dic_plugin.utils.timing import take_turns
+from take_turns import take_turns
 
 
 class Loop(NamedTuple):

@@ -1,9 +1,9 @@
 """How fast DIC is, and what it costs, against the plain formulation (concatenate, convolve, activate; NCHW).
 
-    python scripts/benchmark_speed.py                      # on the CPU: inference, training, memory, stages, loop
-    python scripts/benchmark_speed.py --device cuda        # the same questions to a GPU, with its own ways
-    python scripts/benchmark_speed.py --parts growth --plot docs/performance.png
-    python scripts/benchmark_speed.py -w experiments/train_DIC/models/net_g_latest.pth --parts inference
+    python scripts/measure/speed.py                      # on the CPU: inference, training, memory, stages, loop
+    python scripts/measure/speed.py --device cuda        # the same questions to a GPU, with its own ways
+    python scripts/measure/speed.py --parts growth --plot docs/performance.png
+    python scripts/measure/speed.py -w experiments/train_DIC/models/net_g_latest.pth --parts inference
 
 Everything that is compared takes turns in one process, and medians count; memory is measured in fresh processes. Prints
 tables in Markdown. Use a quiet machine: with another busy process on the same cores no figure means anything.
@@ -18,19 +18,19 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
 from dic_plugin.archs import DIC  # noqa: E402
 from dic_plugin.export.onnx_file import synthetic_lq  # noqa: E402
 from dic_plugin.inference.weights import build_network, read_weights  # noqa: E402
 from dic_plugin.ops import lay_out_weights, native_conv  # noqa: E402
-from dic_plugin.speed import growth  # noqa: E402
-from dic_plugin.speed.devices import clock_of  # noqa: E402
-from dic_plugin.speed.inference import compare_inference  # noqa: E402
-from dic_plugin.speed.memory import peak_memory  # noqa: E402
-from dic_plugin.speed.roofline import measure_machine, measure_stages  # noqa: E402
-from dic_plugin.speed.training import compare_training  # noqa: E402
 from dic_plugin.utils.checkpoint import CheckpointError  # noqa: E402
+from speed_parts import growth  # noqa: E402
+from speed_parts.devices import clock_of  # noqa: E402
+from speed_parts.inference import compare_inference  # noqa: E402
+from speed_parts.memory import peak_memory  # noqa: E402
+from speed_parts.roofline import measure_machine, measure_stages  # noqa: E402
+from speed_parts.training import compare_training  # noqa: E402
 
 PARTS = ('inference', 'training', 'memory', 'stages', 'growth', 'loop')
 DEFAULT_PARTS = {'cpu': PARTS[:4] + PARTS[5:], 'cuda': ('inference', 'training', 'stages')}
@@ -95,7 +95,7 @@ def cost_growth(args: argparse.Namespace, network: DIC) -> Iterator[str]:
 
 
 def loop(args: argparse.Namespace, network: DIC) -> Iterator[str]:
-    from dic_plugin.speed.loop import measure_loop, read_options  # it imports BasicSR, which takes a while
+    from speed_parts.loop import measure_loop, read_options  # it imports BasicSR, which takes a while
     rates = measure_loop(read_options(args.opt), args.iterations, args.rounds)
     yield (f'{args.opt}, {args.iterations} iterations in turns: {rates.real:.2f} iterations a second with real data, '
            f'{rates.cached:.2f} with one cached batch: {100 * rates.share:.1f} %.')

@@ -1,7 +1,7 @@
 """Times ONNX Runtime beside PyTorch on the CPU: the paper's network with random weights, or a trained one.
 
-    python scripts/benchmark_onnx.py
-    python scripts/benchmark_onnx.py -w experiments/train_DIC/models/net_g_latest.pth --batches 1 8
+    python scripts/measure/onnx_speed.py
+    python scripts/measure/onnx_speed.py -w experiments/train_DIC/models/net_g_latest.pth --batches 1 8
 
 One process, as many threads for both, the same faces, the same outputs (last SR image and landmarks). Both take turns;
 the figures are medians over the rounds, milliseconds per call, as a table in Markdown.
@@ -16,13 +16,13 @@ from typing import List, Optional
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
 from dic_plugin.archs import DIC  # noqa: E402
 from dic_plugin.export.onnx_file import ExportError, export_onnx, need  # noqa: E402
-from dic_plugin.export.speed import compare_speed, speed_lines  # noqa: E402
 from dic_plugin.inference import FaceRestorer  # noqa: E402
 from dic_plugin.ops import lay_out_weights  # noqa: E402
+from onnx_parts import compare_speed, speed_lines  # noqa: E402
 
 
 def main(argv: Optional[List[str]] = None) -> int:

@@ -1,6 +1,6 @@
 """Measures how fast training data is read and prepared, on drawn faces in textured scenes: JPEGs of about 500x600.
 
-    OMP_NUM_THREADS=1 python scripts/benchmark_data.py
+    OMP_NUM_THREADS=1 python scripts/measure/data_rate.py
 
 Loading: FaceLandmarkDataset from an LMDB of 128x128 crops, against plain reading: per sample, decode the photograph's
 JPEG, crop, resize to 128 and 16 with Pillow, and draw 68 heatmaps of 32x32 one after the other. FaceLandmarkDataset
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
 from dic_plugin.data.annotations import FaceAnnotations  # noqa: E402
 from dic_plugin.data.face_landmark_dataset import FaceLandmarkDataset  # noqa: E402
@@ -36,7 +36,7 @@ from dic_plugin.prepare.detectors import make_detector  # noqa: E402
 from dic_plugin.prepare.faces import Detector, FoundFace, Photo  # noqa: E402
 from dic_plugin.prepare.image_store import LmdbStore, lmdb_map_size  # noqa: E402
 from dic_plugin.prepare.process import CropSettings, PreparedFace, Task, prepare_photo  # noqa: E402
-from dic_plugin.utils.timing import take_turns  # noqa: E402
+from take_turns import take_turns  # noqa: E402
 
 CELEBA_PHOTOS = 202599
 TARGET = 8.

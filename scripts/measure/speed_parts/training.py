@@ -4,8 +4,8 @@ from typing import Callable, Dict, NamedTuple, Tuple
 from torch import Tensor
 
 from dic_plugin.archs import DIC, DICOutput
-from dic_plugin.speed.devices import Way, clock_of, training_ways
-from dic_plugin.utils.timing import take_turns
+from speed_parts.devices import Way, clock_of, training_ways
+from take_turns import take_turns
 
 Targets = Tuple[Tensor, Tensor]
 

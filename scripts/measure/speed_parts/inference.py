@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from dic_plugin.archs import DIC, DICOutput
-from dic_plugin.speed.devices import clock_of, inference_ways
-from dic_plugin.utils.timing import take_turns
+from speed_parts.devices import clock_of, inference_ways
+from take_turns import take_turns
 
 
 class Inference(NamedTuple):

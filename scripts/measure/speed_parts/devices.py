@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dic_plugin.archs import DIC, DICOutput
 from dic_plugin.ops import lay_out_weights
-from dic_plugin.speed.plain_dic import plain_forward
+from speed_parts.plain_dic import plain_forward
 
 
 class Way(NamedTuple):
