@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from dic_plugin.utils.checkpoint import CheckpointError, load_tensors, save_params  # noqa: E402
-from dic_plugin.utils.published_checkpoints import convert, option_lines  # noqa: E402
+from dic_plugin.checkpoints.files import CheckpointError, load_tensors, save_params  # noqa: E402
+from dic_plugin.checkpoints.published import convert, option_lines  # noqa: E402
 
 
 def run(source: str, target: str, discriminator: Optional[str] = None) -> List[str]:

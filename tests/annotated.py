@@ -3,7 +3,7 @@ import pickle
 
 import numpy as np
 
-from dic_plugin.prepare.faces import Photo
+from dic_plugin.prepare.photo import Photo
 
 # landmarks by their number
 POINTS = {count: np.random.RandomState(count).randint(0, 4000, (count, 2)) / 8 for count in (5, 68, 194)}

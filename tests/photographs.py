@@ -6,7 +6,7 @@ from typing import Dict, NamedTuple, Tuple
 import cv2
 import numpy as np
 
-from dic_plugin.data.synthetic import draw_face
+from dic_plugin.synthetic import draw_face
 
 
 class Scene(NamedTuple):

@@ -89,7 +89,7 @@ def test_missing_file_says_how_to_make_one(tmp_path):
         FaceAnnotations.load(str(tmp_path / 'absent.npz'))
 
 
-def whole_file(path):
+def atomic_write(path):
     FaceAnnotations(**arrays()).save(str(path))
     return path.read_bytes()
 
@@ -98,8 +98,8 @@ def whole_file(path):
     'damage', [
         lambda path: b'',
         lambda path: b'no archive',
-        lambda path: whole_file(path)[:-30],
-        lambda path: whole_file(path)[:200],
+        lambda path: atomic_write(path)[:-30],
+        lambda path: atomic_write(path)[:200],
     ],
     ids=['empty', 'text', 'without its end', 'truncated'])
 def test_unreadable_file_is_named(tmp_path, damage):

@@ -15,7 +15,7 @@ from PIL import Image
 from dic_plugin.archs import Bicubic
 from dic_plugin.benchmark.options import PLUGIN, merge, option_text, with_iterations
 from dic_plugin.benchmark.plan import read_plan, read_yaml
-from dic_plugin.data.synthetic import draw_face
+from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.option_check import OptionError
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir))

@@ -14,11 +14,11 @@ from benchmark_plan import PLAN, write_plan
 
 from dic_plugin.benchmark.cli import main
 from dic_plugin.benchmark.plan import read_plan
+from dic_plugin.checkpoints.files import load_params
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
 from dic_plugin.evaluation.run import evaluate
 from dic_plugin.landmarks.errors import nrmse
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
-from dic_plugin.utils.checkpoint import load_params
 
 pytestmark = pytest.mark.slow
 

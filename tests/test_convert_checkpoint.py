@@ -17,10 +17,10 @@ import yaml
 from reference import GOLDEN, assert_digest, fill, published_shapes, wave_input
 
 from dic_plugin.archs import DIC, FeedbackHourglass, StackedHourglass
-from dic_plugin.utils.checkpoint import load_params, load_tensors
-from dic_plugin.utils.published_checkpoints import convert, option_lines
-from dic_plugin.utils.published_names import (openmmlab_light_cnn_name, openmmlab_name, published_hourglass_name,
-                                              published_name)
+from dic_plugin.checkpoints.files import load_params, load_tensors
+from dic_plugin.checkpoints.published import convert, option_lines
+from dic_plugin.checkpoints.published_names import (openmmlab_light_cnn_name, openmmlab_name, published_hourglass_name,
+                                                    published_name)
 
 SCRIPT = Path(__file__).parents[1] / 'scripts' / 'convert_checkpoint.py'
 SMALL = dict(num_feat=8, num_groups=3, upscale=8, hg_num_feat=16, num_keypoints=68, num_fusion_block=2)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from inference_weights import save_weights, tiny_network
 
-from dic_plugin.data.synthetic import draw_face
+from dic_plugin.checkpoints.published_names import published_name
 from dic_plugin.demo import faces as demo_faces
 from dic_plugin.demo import pictures
 from dic_plugin.demo.faces import find_weights, get_restorer, restore_photo, restore_synthetic
-from dic_plugin.prepare.faces import FoundFace
-from dic_plugin.utils.published_names import published_name
+from dic_plugin.faces.found_face import FoundFace
+from dic_plugin.synthetic import draw_face
 
 RECORD = {'network': {'num_steps': 2}, 'trained_on': ['synthetic', 'SyntheticFaceDataset']}
 

@@ -14,7 +14,7 @@ import cv2
 import pytest
 from inference_weights import save_weights
 
-from dic_plugin.data.synthetic import draw_face
+from dic_plugin.synthetic import draw_face
 
 pytest.importorskip('gradio', reason='the demo page needs gradio')
 pytest.importorskip('selenium', reason='the demo page is tested with selenium')

@@ -16,8 +16,8 @@ from tiny_training import batch, build, step
 from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC, LightCNNFeature
+from dic_plugin.checkpoints.files import CheckpointError, save_params
 from dic_plugin.launch.resume import load_resume_state
-from dic_plugin.utils.checkpoint import CheckpointError, save_params
 from dic_plugin.utils.option_check import OptionError, check_options
 
 OPTIONS = os.path.join(os.path.dirname(__file__), os.pardir, 'options')

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from dic_plugin.faces.detectors import DETECTORS, dlib_detector, make_detector
 from dic_plugin.landmarks.layouts import component_groups
-from dic_plugin.prepare.detectors import DETECTORS, dlib_detector, make_detector
-from dic_plugin.prepare.faces import Photo
+from dic_plugin.prepare.photo import Photo
 from dic_plugin.prepare.process import CropSettings, Task, prepare_photo
 
 

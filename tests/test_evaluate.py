@@ -19,6 +19,8 @@ from reference import GOLDEN
 from test_landmarks import golden_landmarks
 
 from dic_plugin.archs import FeedbackHourglass, StackedHourglass
+from dic_plugin.checkpoints.files import CheckpointError
+from dic_plugin.checkpoints.published_names import published_stacked_hourglass_name
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.evaluation import perceptual
 from dic_plugin.evaluation.cli import main
@@ -27,8 +29,6 @@ from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, applicable_
 from dic_plugin.evaluation.protocols import PROTOCOLS, compare
 from dic_plugin.evaluation.summary import areas, cumulative_curve, estimate, failures
 from dic_plugin.landmarks.heatmaps import decode_heatmaps, render_heatmaps
-from dic_plugin.utils.checkpoint import CheckpointError
-from dic_plugin.utils.published_names import published_stacked_hourglass_name
 
 ROOT = Path(__file__).parents[1]
 SIZE = 64

@@ -9,8 +9,8 @@ from basicsr.losses import build_loss
 from basicsr.models import build_model
 
 from dic_plugin.archs import LightCNNFeature
+from dic_plugin.checkpoints.files import CheckpointError, save_params
 from dic_plugin.losses import FaceFeatureLoss
-from dic_plugin.utils.checkpoint import CheckpointError, save_params
 
 ROOT = os.path.join(os.path.dirname(__file__), os.pardir)
 

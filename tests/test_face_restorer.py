@@ -10,10 +10,10 @@ from inference_weights import save_weights, tiny_network
 
 import dic_plugin
 from dic_plugin import FaceRestorer
+from dic_plugin.checkpoints.files import CheckpointError
+from dic_plugin.checkpoints.published_names import published_name
 from dic_plugin.inference import restorer as restorer_module
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
-from dic_plugin.utils.checkpoint import CheckpointError
-from dic_plugin.utils.published_names import published_name
 
 
 @pytest.fixture(scope='module')

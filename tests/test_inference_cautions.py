@@ -2,10 +2,10 @@
 import numpy as np
 import pytest
 
-from dic_plugin.data.synthetic import draw_face
-from dic_plugin.inference.cautions import cautions_of, letterbox, weights_cautions
-from dic_plugin.inference.crops import crop_aligned, crop_face
-from dic_plugin.prepare.faces import FoundFace
+from dic_plugin.faces.cautions import cautions_of, letterbox, weights_cautions
+from dic_plugin.faces.face_crop import crop_aligned, crop_face
+from dic_plugin.faces.found_face import FoundFace
+from dic_plugin.synthetic import draw_face
 
 
 def aligned(size=16, width=None):

@@ -19,11 +19,12 @@ from photographs import make_photographs
 
 import dic_plugin
 from dic_plugin import FaceRestorer
-from dic_plugin.data.synthetic import __main__ as draw_faces
-from dic_plugin.data.synthetic import draw_face
-from dic_plugin.inference import cautions, cli, files, find, paste, run
+from dic_plugin.faces import cautions, find
+from dic_plugin.faces.found_face import FoundFace
+from dic_plugin.inference import cli, files, paste, run
 from dic_plugin.inference.paste import enlarge_photograph
-from dic_plugin.prepare.faces import FoundFace
+from dic_plugin.synthetic import __main__ as draw_faces
+from dic_plugin.synthetic import draw_face
 
 RECORD = {'network': {'num_steps': 2}, 'trained_on': ['celeba', 'FaceLandmarkDataset'], 'input_size': 16}
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.data.synthetic import draw_face
-from dic_plugin.inference.crops import crop_aligned, crop_face
-from dic_plugin.prepare.crop import cut, place, square_around
-from dic_plugin.prepare.faces import FoundFace
+from dic_plugin.faces.crop import cut, place, square_around
+from dic_plugin.faces.face_crop import crop_aligned, crop_face
+from dic_plugin.faces.found_face import FoundFace
+from dic_plugin.synthetic import draw_face
 
 
 def photo_with_face(face_size, width=300, height=260, x0=40, y0=30):

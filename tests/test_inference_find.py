@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dic_plugin.inference import find
-from dic_plugin.inference.find import SEARCHED_SIDE, find_faces
-from dic_plugin.prepare.faces import FoundFace
+from dic_plugin.faces import find
+from dic_plugin.faces.find import SEARCHED_SIDE, find_faces
+from dic_plugin.faces.found_face import FoundFace
 
 
 class MarkDetector:

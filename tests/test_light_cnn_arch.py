@@ -5,7 +5,7 @@ from basicsr.archs import build_network
 
 from dic_plugin.archs import DIC, LightCNNDiscriminator, LightCNNFeature
 from dic_plugin.archs.light_cnn_arch import MaxFeatureMap
-from dic_plugin.utils.published_checkpoints import convert
+from dic_plugin.checkpoints.published import convert
 
 
 def test_max_feature_map_hands_on_the_greater_of_two_partners():

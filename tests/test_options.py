@@ -12,7 +12,7 @@ from basicsr.utils.options import parse_options
 
 from dic_plugin import __version__
 from dic_plugin.archs import LightCNNFeature
-from dic_plugin.utils.checkpoint import save_params
+from dic_plugin.checkpoints.files import save_params
 from dic_plugin.utils.option_check import check_options
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), os.pardir))

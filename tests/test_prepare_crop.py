@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 
 from dic_plugin.data.geometry import crop_resize
-from dic_plugin.prepare.crop import MARGIN, Placement, cut, place, square_around, square_of_box
+from dic_plugin.faces.crop import MARGIN, Placement, cut, place, square_around, square_of_box
 
 WIDTH, HEIGHT = 40, 30
 many = settings(max_examples=200, deadline=None)

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.prepare.faces import FoundFace, Photo
+from dic_plugin.faces.found_face import FoundFace
+from dic_plugin.prepare.photo import Photo
 from dic_plugin.prepare.process import CropSettings, PreparedFace, SkippedPhoto, Task, prepare_photo
 
 SETTINGS = CropSettings(size=48, gt_size=32, scale=8)

@@ -9,9 +9,9 @@ from photographs import make_photographs, write_dic_list
 
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.face_files import FaceFiles
+from dic_plugin.faces.detectors import DETECTORS
+from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.prepare.cli import main
-from dic_plugin.prepare.detectors import DETECTORS
-from dic_plugin.prepare.faces import FoundFace
 
 NUM = 4
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dic_plugin.prepare.faces import Photo
+from dic_plugin.prepare.photo import Photo
 from dic_plugin.prepare.splits import read_split
 
 

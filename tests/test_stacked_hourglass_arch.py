@@ -4,7 +4,7 @@ import torch
 from reference import published_shapes
 
 from dic_plugin.archs import StackedHourglass
-from dic_plugin.utils.published_names import published_stacked_hourglass_name
+from dic_plugin.checkpoints.published_names import published_stacked_hourglass_name
 
 TINY = dict(num_feat=8, num_stacks=2, num_keypoints=5)
 

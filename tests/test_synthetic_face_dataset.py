@@ -12,9 +12,9 @@ from PIL import Image
 
 from dic_plugin.data import synthetic_face_dataset
 from dic_plugin.data.shared_face_cache import SharedFaceCache
-from dic_plugin.data.synthetic import draw_face
 from dic_plugin.data.synthetic_face_dataset import SyntheticFaceDataset
 from dic_plugin.landmarks.layouts import flip_permutation
+from dic_plugin.synthetic import draw_face
 
 
 def options(**changes):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dic_plugin.data.synthetic import draw_face
+from dic_plugin.synthetic import draw_face
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 7

@@ -11,9 +11,9 @@ from inference_weights import TINY
 from test_dic_model import build, options
 
 from dic_plugin import FaceRestorer, __version__
+from dic_plugin.checkpoints.files import load_params, load_tensors
+from dic_plugin.checkpoints.training_record import RECORD, training_record
 from dic_plugin.models import face_model
-from dic_plugin.utils.checkpoint import load_params, load_tensors
-from dic_plugin.utils.training_record import RECORD, training_record
 
 
 @pytest.fixture

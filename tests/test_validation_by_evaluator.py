@@ -7,9 +7,9 @@ from basicsr.data import build_dataset
 from test_dic_model import build, options
 
 from dic_plugin.archs import StackedHourglass
-from dic_plugin.data.synthetic import draw_face
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
 from dic_plugin.landmarks.errors import nrmse
+from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.option_check import OptionError
 
 NRMSE = dict(type='calculate_nrmse', better='lower')

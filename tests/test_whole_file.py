@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.utils.atomic_write import atomic_write
 
 
 def test_half_written_files_never_replace_whole_ones(tmp_path):
     path = tmp_path / 'a.csv'
     path.write_text('whole')
-    with pytest.raises(OSError, match='disk full'), whole_file(str(path)) as temporary:
+    with pytest.raises(OSError, match='disk full'), atomic_write(str(path)) as temporary:
         Path(temporary).write_text('ha')
         raise OSError('disk full')
     assert path.read_text() == 'whole' and len(list(tmp_path.iterdir())) == 1
@@ -17,7 +17,7 @@ def test_half_written_files_never_replace_whole_ones(tmp_path):
 
 def test_a_name_as_long_as_the_file_system_allows(tmp_path):
     path = tmp_path / ('a' * 251 + '.csv')
-    with whole_file(str(path)) as temporary:
+    with atomic_write(str(path)) as temporary:
         Path(temporary).write_text('new')
         assert Path(temporary).parent == tmp_path and Path(temporary).name.startswith('.')
     assert path.read_text() == 'new' and list(tmp_path.iterdir()) == [path]
@@ -25,14 +25,14 @@ def test_a_name_as_long_as_the_file_system_allows(tmp_path):
 
 def test_permissions_are_those_of_any_new_file(tmp_path):
     (tmp_path / 'plain').write_text('')
-    with whole_file(str(tmp_path / 'whole')) as temporary:
+    with atomic_write(str(tmp_path / 'whole')) as temporary:
         Path(temporary).write_text('')
     assert (tmp_path / 'whole').stat().st_mode == (tmp_path / 'plain').stat().st_mode
 
 
 def test_two_at_a_time_do_not_share_a_temporary_name(tmp_path):
     path = tmp_path / 'a.csv'
-    with whole_file(str(path)) as one, whole_file(str(path)) as other:
+    with atomic_write(str(path)) as one, atomic_write(str(path)) as other:
         Path(one).write_text('one')
         Path(other).write_text('other')
     assert path.read_text() == 'one' and list(tmp_path.iterdir()) == [path]
@@ -41,7 +41,7 @@ def test_two_at_a_time_do_not_share_a_temporary_name(tmp_path):
 def test_what_is_written_takes_the_place(tmp_path):
     path = tmp_path / 'a.csv'
     path.write_text('old')
-    with whole_file(str(path)) as temporary:
+    with atomic_write(str(path)) as temporary:
         Path(temporary).write_text('new')
         assert path.read_text() == 'old'
     assert path.read_text() == 'new' and len(list(tmp_path.iterdir())) == 1

@@ -9,10 +9,10 @@ from basicsr.archs import build_network
 
 from dic_plugin.archs.dic_arch import DIC
 from dic_plugin.benchmark.test_set import TestSet
+from dic_plugin.checkpoints.files import load_into, load_params
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.evaluation.landmark_errors import landmark_errors, to_batch
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
-from dic_plugin.utils.checkpoint import load_into, load_params
 
 OWN = 'own'  # stands where an evaluator's name stands
 

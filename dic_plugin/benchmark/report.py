@@ -9,7 +9,7 @@ from dic_plugin.benchmark.plots import plots
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.table import csv_text, json_text, markdown
 from dic_plugin.benchmark.workspace import Workspace
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.utils.atomic_write import atomic_write
 
 
 def write_report(outcome: Outcome, workspace: Workspace) -> Path:
@@ -22,7 +22,7 @@ def write_report(outcome: Outcome, workspace: Workspace) -> Path:
         'table.json': json_text(outcome, today),
     }
     for name, picture in drawn.items():
-        with whole_file(str(workspace.root / f'{name}.png')) as temporary:
+        with atomic_write(str(workspace.root / f'{name}.png')) as temporary:
             Path(temporary).write_bytes(picture)
     pictures = {
         run.model.title: workspace.pictures(run.name, outcome.test_set.name)

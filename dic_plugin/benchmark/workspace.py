@@ -17,7 +17,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from basicsr.utils import get_time_str
 
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.utils.atomic_write import atomic_write
 
 try:
     import fcntl
@@ -117,7 +117,7 @@ class Workspace:
     # ---------------------------------------------------------------- files
     def write_text(self, path: Path, text: str) -> None:
         """Write a file whole or not at all."""
-        with whole_file(str(path)) as temporary:
+        with atomic_write(str(path)) as temporary:
             Path(temporary).write_text(text, encoding='utf-8')
 
 

@@ -21,7 +21,7 @@ from typing import Optional
 import numpy as np
 
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.utils.atomic_write import atomic_write
 
 __all__ = ['FaceAnnotations']
 
@@ -65,7 +65,7 @@ class FaceAnnotations:
     def save(self, path: str) -> None:
         """Write the file. It appears whole or, if anything fails, not at all."""
         arrays = {field: getattr(self, field) for field in _OPTIONAL if getattr(self, field) is not None}
-        with whole_file(path) as temporary, open(temporary, 'wb') as file:
+        with atomic_write(path) as temporary, open(temporary, 'wb') as file:
             np.savez_compressed(file, names=self.names, landmarks=self.landmarks, order=np.array(self.order), **arrays)
 
     @classmethod

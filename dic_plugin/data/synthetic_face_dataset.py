@@ -7,9 +7,9 @@ from torch.utils import data as data
 
 from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe, whole_number
 from dic_plugin.data.shared_face_cache import SharedFaceCache
-from dic_plugin.data.synthetic import draw_face
-from dic_plugin.data.synthetic.render import MAX_SIZE, MIN_SIZE
 from dic_plugin.landmarks.layouts import flip_permutation
+from dic_plugin.synthetic import draw_face
+from dic_plugin.synthetic.render import MAX_SIZE, MIN_SIZE
 from dic_plugin.utils.option_check import dataset_options
 from dic_plugin.utils.option_values import flag, refused, whole
 

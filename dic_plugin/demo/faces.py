@@ -5,15 +5,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
-from dic_plugin.data.synthetic import draw_face
+from dic_plugin.faces.cautions import cautions_of, weights_cautions
+from dic_plugin.faces.detectors import make_detector
+from dic_plugin.faces.face_crop import FaceCrop, crop_aligned, crop_face
+from dic_plugin.faces.find import find_faces
 from dic_plugin.inference import FaceRestorer, RestoredStep
-from dic_plugin.inference.cautions import cautions_of, weights_cautions
-from dic_plugin.inference.crops import FaceCrop, crop_aligned, crop_face
 from dic_plugin.inference.files import is_jpeg
-from dic_plugin.inference.find import find_faces
-from dic_plugin.prepare.detectors import make_detector
-from dic_plugin.prepare.faces import Skipped
+from dic_plugin.prepare.photo import Skipped
 from dic_plugin.prepare.process import read_photograph
+from dic_plugin.synthetic import draw_face
 
 SYNTHETIC_SEED = 7  # no recipe trains or tests on these
 DIC_NAMES = (b'first_block.', b'hour_glass.')  # in the paper's code and here; in OpenMMLab

@@ -5,7 +5,7 @@ import numpy as np
 from basicsr.metrics import calculate_psnr
 
 from dic_plugin.demo.faces import DemoFace
-from dic_plugin.inference.crops import enlarge
+from dic_plugin.faces.face_crop import enlarge
 from dic_plugin.inference.strip import attention_overlay
 from dic_plugin.landmarks.layouts import COMPONENTS
 from dic_plugin.utils.drawing import draw_landmarks

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from dic_plugin.archs.stacked_hourglass_arch import StackedHourglass
+from dic_plugin.checkpoints.files import CheckpointError, is_state_dict, load_into, load_tensors, strip_module
+from dic_plugin.checkpoints.published import convert
 from dic_plugin.landmarks.errors import NORMS, nrmse
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
-from dic_plugin.utils.checkpoint import CheckpointError, is_state_dict, load_into, load_tensors, strip_module
-from dic_plugin.utils.published_checkpoints import convert
 
 
 class ErrorProtocol(NamedTuple):

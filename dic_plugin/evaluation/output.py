@@ -11,7 +11,7 @@ from dic_plugin.evaluation.perceptual import Fid, Lpips, Niqe
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.run import Evaluation, Result
 from dic_plugin.evaluation.summary import ERROR_LIMIT, LEVEL, NUM_RESAMPLES, SEED, Estimate, cumulative_curve
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.utils.atomic_write import atomic_write
 
 UNKNOWN = 'not said'
 DEFINITIONS = {
@@ -109,7 +109,7 @@ def unpaired(evaluation: Evaluation) -> List[str]:
 # ---------------------------------------------------------------- files
 def write_csv(evaluation: Evaluation, path: str) -> None:
     """One line per image: name, file of the result, and its figures, titled ``<measure>_<protocol>`` or ``niqe``."""
-    with whole_file(path) as temporary, open(temporary, 'w', newline='', encoding='utf-8') as file:
+    with atomic_write(path) as temporary, open(temporary, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(['name', 'result', *(column.title for column in evaluation.columns)])
         writer.writerows(zip(evaluation.names, evaluation.files, *(v.tolist() for v in evaluation.columns.values())))
@@ -147,7 +147,7 @@ def write_json(evaluation: Evaluation, path: str, trained_on: Optional[str] = No
             dict(name=name, result=file, **dict(zip(titles, map(_plain, row))))
             for name, file, row in zip(evaluation.names, evaluation.files, figures)
         ])
-    with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+    with atomic_write(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         json.dump(content, file, indent=1, allow_nan=False)
 
 
@@ -184,5 +184,5 @@ def plot_curves(evaluation: Evaluation, path: str) -> None:
         f'landmarks by {evaluation.evaluator.name}')
     axes.grid(alpha=0.3)
     axes.legend()
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format='png', dpi=120)

@@ -4,9 +4,9 @@ import os
 import sys
 from typing import List, Optional
 
+from dic_plugin.checkpoints.files import CheckpointError
 from dic_plugin.export.onnx_file import ExportError, export_onnx
 from dic_plugin.inference import FaceRestorer
-from dic_plugin.utils.checkpoint import CheckpointError
 
 
 def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:

@@ -11,10 +11,10 @@ from torch.torch_version import TorchVersion
 
 from dic_plugin.archs import DIC
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.data.synthetic import draw_face
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.synthetic import draw_face
+from dic_plugin.utils.atomic_write import atomic_write
 from dic_plugin.version import __version__
 
 TOLERANCE = 1e-4  # of the input's range for sr, of the SR image's width for landmarks
@@ -107,7 +107,7 @@ def export_onnx(network: DIC,
     onnx.checker.check_model(model)
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     difference = None
-    with whole_file(path) as temporary:
+    with atomic_write(path) as temporary:
         onnx.save(model, temporary)
         if check:
             difference = compare(network, temporary, size)

@@ -7,14 +7,14 @@ from typing import List, Optional
 import torch
 from tqdm import tqdm
 
-from dic_plugin.inference.cautions import weights_cautions
+from dic_plugin.faces.cautions import weights_cautions
+from dic_plugin.faces.crop import MARGIN
+from dic_plugin.faces.detectors import DETECTORS, make_detector
+from dic_plugin.faces.found_face import Detector
 from dic_plugin.inference.files import EXTENSIONS, list_files
 from dic_plugin.inference.restorer import FaceRestorer
 from dic_plugin.inference.run import Report, Settings, restore_files
 from dic_plugin.prepare.cli import interrupted_once
-from dic_plugin.prepare.crop import MARGIN
-from dic_plugin.prepare.detectors import DETECTORS, make_detector
-from dic_plugin.prepare.faces import Detector
 
 DESCRIPTION = 'Restores small faces with DIC, eight times enlarged; docs/inference.md says which, and how well.'
 NAMED = 5  # examples in a line of the summary

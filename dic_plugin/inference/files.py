@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from dic_plugin.prepare.photographs import SUFFIXES
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.utils.atomic_write import atomic_write
 
 EXTENSIONS = ('png', 'jpg', 'webp', 'auto')
 _QUALITY = {'.jpg': [cv2.IMWRITE_JPEG_QUALITY, 95], '.webp': [cv2.IMWRITE_WEBP_QUALITY, 95]}
@@ -85,7 +85,7 @@ def write_image(path: str, image: np.ndarray) -> None:
     if not done:
         raise ValueError(f'{path}: an image of {image.shape[1]}x{image.shape[0]} pixels cannot be written in this '
                          'format (WebP holds up to 16383 a side, JPEG 65500); expected another one, such as png.')
-    with whole_file(path) as temporary, open(temporary, 'wb') as file:
+    with atomic_write(path) as temporary, open(temporary, 'wb') as file:
         file.write(content.tobytes())
 
 
@@ -95,7 +95,7 @@ def write_json(path: str, content: Any) -> None:
     Raises:
         OSError: it cannot be written. A file that was there before is then unchanged.
     """
-    with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+    with atomic_write(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         json.dump(content, file, indent=1, allow_nan=False)
         file.write('\n')
 

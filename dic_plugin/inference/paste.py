@@ -5,7 +5,7 @@ from typing import Sequence
 import mmcv
 import numpy as np
 
-from dic_plugin.prepare.faces import Box
+from dic_plugin.faces.found_face import Box
 
 FEATHER = 0.15  # of the square's side: how far from its border a face fades in
 MAX_PIXELS = 64e6  # of an enlarged photograph

@@ -6,7 +6,7 @@ from typing import List, NamedTuple, Optional, Sequence, Union
 import numpy as np
 import torch
 
-from dic_plugin.inference.weights import build_network, read_weights
+from dic_plugin.checkpoints.weights import build_network, read_weights
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.ops import lay_out_weights
 

@@ -6,7 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional
 
 from basicsr.utils import check_resume, scandir
 
-from dic_plugin.utils.checkpoint import CheckpointError, load_tensors
+from dic_plugin.checkpoints.files import CheckpointError, load_tensors
 from dic_plugin.utils.option_values import OptionError
 from dic_plugin.utils.schedule import stretch_states
 

@@ -26,10 +26,10 @@ from dic_plugin.launch.command_line import check_command_line, forced_value, nor
 from dic_plugin.launch.iterations import Progress, TellingPrefetcher, training_loader
 from dic_plugin.launch.resume import is_of_another_experiment, load_resume_state
 from dic_plugin.launch.signals import Stopped, StopRequest, ending_children
+from dic_plugin.utils.atomic_write import atomic_write
 from dic_plugin.utils.option_check import check_options
 from dic_plugin.utils.option_values import OptionError
 from dic_plugin.utils.schedule import stretch_schedule
-from dic_plugin.utils.whole_file import whole_file
 
 __all__ = ['test', 'train']
 
@@ -283,7 +283,7 @@ class _Run:
                 sampler=run.progress.position())
             path = osp.join(self.opt['path']['training_states'], f'{current_iter}.state')
             try:
-                with whole_file(path) as temporary:
+                with atomic_write(path) as temporary:
                     torch.save(state, temporary)
             except (OSError, RuntimeError) as error:  # as in BasicSR this does not end the training
                 get_root_logger().warning(f'{path}: not saved: {error}')

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dic_plugin.archs.light_cnn_arch import LightCNNFeature
-from dic_plugin.utils.checkpoint import CheckpointError, load_into, load_params
+from dic_plugin.checkpoints.files import CheckpointError, load_into, load_params
 
 _HOW = (
     'FaceFeatureLoss compares faces by the features of a LightCNN that was trained on faces, and needs its weights. '

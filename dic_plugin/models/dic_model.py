@@ -9,10 +9,10 @@ from basicsr.losses import build_loss
 from basicsr.utils import imwrite, tensor2img
 from basicsr.utils.registry import MODEL_REGISTRY
 
+from dic_plugin.checkpoints.files import CheckpointError
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.models.face_model import FaceModel
 from dic_plugin.models.speed_options import float32, lay_out
-from dic_plugin.utils.checkpoint import CheckpointError
 from dic_plugin.utils.drawing import Tile, draw_strip
 from dic_plugin.utils.option_values import choice, path, whole
 

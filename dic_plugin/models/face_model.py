@@ -13,15 +13,15 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
+from dic_plugin.checkpoints.files import load_into, load_params
+from dic_plugin.checkpoints.training_record import RECORD, training_record
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, to_batch
 from dic_plugin.models.speed_options import SPEED_KEYS, MixedPrecision, check_speed_options, lay_out, uses_channels_last
 from dic_plugin.models.stock_loop import warn_of_early_end
-from dic_plugin.utils.checkpoint import load_into, load_params
+from dic_plugin.utils.atomic_write import atomic_write
 from dic_plugin.utils.option_check import check_options
 from dic_plugin.utils.option_values import OptionError, path, whole
 from dic_plugin.utils.schedule import stretch_schedule, stretch_states
-from dic_plugin.utils.training_record import RECORD, training_record
-from dic_plugin.utils.whole_file import whole_file
 
 FINDERS = ('model', 'evaluator')  # whose landmarks a metric is of
 
@@ -96,7 +96,7 @@ class FaceModel(SRModel):
         """As BasicSR's, but only tensors are unpickled, and a checkpoint of another network is refused key by key.
 
         Raises:
-            CheckpointError: see dic_plugin.utils.checkpoint.
+            CheckpointError: see dic_plugin.checkpoints.files.
         """
         net = self.get_bare_model(net)
         params = load_params(load_path, param_key)
@@ -126,7 +126,7 @@ class FaceModel(SRModel):
         path = osp.join(self.opt['path']['models'],
                         f'{net_label}_{"latest" if current_iter == -1 else current_iter}.pth')
         try:
-            with whole_file(path) as temporary:
+            with atomic_write(path) as temporary:
                 torch.save(content, temporary)
         except (OSError, RuntimeError) as error:
             get_root_logger().warning(f'{path}: not saved: {error}')

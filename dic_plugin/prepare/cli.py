@@ -9,8 +9,8 @@ from typing import Iterator, List, Optional
 
 from addict import Dict
 
-from dic_plugin.prepare.crop import MARGIN
-from dic_plugin.prepare.detectors import DETECTORS
+from dic_plugin.faces.crop import MARGIN
+from dic_plugin.faces.detectors import DETECTORS
 from dic_plugin.prepare.finish import Counts
 from dic_plugin.prepare.preview import draw_preview
 from dic_plugin.prepare.run import NothingPrepared, prepare

@@ -4,7 +4,7 @@ import os
 import re
 from typing import Dict, FrozenSet, Iterator, List, Tuple
 
-from dic_plugin.prepare.faces import Photo
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['SUFFIXES', 'list_photographs']
 

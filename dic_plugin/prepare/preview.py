@@ -7,8 +7,8 @@ import numpy as np
 
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.face_files import FaceFiles
+from dic_plugin.utils.atomic_write import atomic_write
 from dic_plugin.utils.drawing import GAP, HEADER, draw_landmarks
-from dic_plugin.utils.whole_file import whole_file
 
 __all__ = ['FACES_PER_SHEET', 'draw_preview', 'spread']
 
@@ -39,7 +39,7 @@ def draw_preview(root: str, split: str, store: str) -> str:
     columns = min(COLUMNS, len(tiles))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     sheet = np.concatenate([np.concatenate(tiles[row:row + columns], 1) for row in range(0, len(tiles), columns)])
-    with whole_file(path) as temporary, open(temporary, 'wb') as file:
+    with atomic_write(path) as temporary, open(temporary, 'wb') as file:
         file.write(cv2.imencode('.png', sheet)[1])
     return path
 

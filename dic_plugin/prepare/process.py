@@ -7,10 +7,11 @@ import numpy as np
 
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import decode_rgb
+from dic_plugin.faces.crop import MARGIN, Placement, cut, place, square_around, square_of_box
+from dic_plugin.faces.found_face import Detector, FoundFace
 from dic_plugin.prepare.agreement import five_point_error
-from dic_plugin.prepare.crop import MARGIN, Placement, cut, place, square_around, square_of_box
-from dic_plugin.prepare.faces import Detector, FoundFace, Photo, Skipped
 from dic_plugin.prepare.image_store import PNG_LEVEL
+from dic_plugin.prepare.photo import Photo, Skipped
 
 __all__ = ['CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'prepare_photo', 'read_photograph']
 
@@ -24,7 +25,7 @@ class CropSettings(NamedTuple):
         size: Side of the crops for training, in pixels.
         gt_size: Side of the crops for all other splits: what the network puts out.
         scale: How much smaller their low-quality images are.
-        margin: See :func:`dic_plugin.prepare.crop.square_around`.
+        margin: See :func:`dic_plugin.faces.crop.square_around`.
         whole: The photographs are square face crops already, to be used whole.
         min_confidence: Below it a face is not used. None: what the source of the landmarks suggests.
         max_error: How far landmarks may be from the task's five points; see

@@ -14,12 +14,13 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 import numpy as np
 from tqdm import tqdm
 
-from dic_plugin.prepare.detectors import make_detector
-from dic_plugin.prepare.faces import AnnotationSource, Detector, Photo, Skipped
+from dic_plugin.faces.detectors import make_detector
+from dic_plugin.faces.found_face import Detector
 from dic_plugin.prepare.finish import Counts, build_set, count, write_skipped
 from dic_plugin.prepare.formats import open_annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points
 from dic_plugin.prepare.formats.names import match_names
+from dic_plugin.prepare.photo import AnnotationSource, Photo, Skipped
 from dic_plugin.prepare.photographs import list_photographs
 from dic_plugin.prepare.process import CropSettings, SkippedPhoto, Task, prepare_photo
 from dic_plugin.prepare.settings import describe_settings, difference, read_record, write_json

@@ -4,8 +4,8 @@ import json
 import os
 from typing import Any, Dict, Iterable, List, Optional
 
-from dic_plugin.prepare.faces import Photo
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.prepare.photo import Photo
+from dic_plugin.utils.atomic_write import atomic_write
 
 __all__ = ['describe_settings', 'difference', 'read_record', 'write_json']
 
@@ -75,7 +75,7 @@ def difference(before: Dict[str, Any], now: Dict[str, Any]) -> str:
 
 def write_json(path: str, content: Dict[str, Any]) -> None:
     """Write a record; whole or not at all, and the same bytes for the same content."""
-    with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+    with atomic_write(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         json.dump(content, file, indent=2)
         file.write('\n')
 

@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Sequence, Union
 import numpy as np
 
 from dic_plugin.prepare.process import PreparedFace, SkippedPhoto
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.utils.atomic_write import atomic_write
 
 __all__ = ['PHOTOS_PER_SHARD', 'Shard', 'load_shard', 'save_shard', 'shard_path']
 
@@ -53,7 +53,7 @@ def save_shard(path: str, results: Sequence[Union[PreparedFace, SkippedPhoto]]) 
         encoded = [getattr(face, field) or b'' for face in faces]
         arrays[f'{field}_bytes'] = np.array([len(content) for content in encoded], np.int64)
         arrays[field] = np.frombuffer(b''.join(encoded), np.uint8)
-    with whole_file(path) as temporary, open(temporary, 'wb') as file:
+    with atomic_write(path) as temporary, open(temporary, 'wb') as file:
         np.savez(file, **arrays)
 
 

@@ -4,11 +4,11 @@ import os
 import re
 from typing import Dict, List, Sequence
 
-from dic_plugin.prepare.faces import Photo
 from dic_plugin.prepare.formats.celeba_text import read_partition
 from dic_plugin.prepare.formats.dic_list import read_dic_list
 from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.formats.text import read_lines
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['read_split']
 

@@ -182,7 +182,7 @@ def check_options(opt: Mapping[str, Any], is_train: bool, warn: Warn = None) -> 
     Raises:
         OptionError: Names the option by its path in the file, such as ``train:pixel_opt:type``.
     """
-    return _Check(is_train, warn).whole_file(opt)
+    return _Check(is_train, warn).atomic_write(opt)
 
 
 class _Check:
@@ -191,7 +191,7 @@ class _Check:
         self.is_train = is_train
         self.warn = warn or (lambda message: None)
 
-    def whole_file(self, opt: Mapping[str, Any]) -> Dict[str, Any]:
+    def atomic_write(self, opt: Mapping[str, Any]) -> Dict[str, Any]:
         _require(opt, ('name', 'model_type', 'num_gpu', 'datasets', 'path'), '')
         model = _registered(MODEL_REGISTRY, opt['model_type'], 'model_type')
         is_known = _declares(model)

@@ -21,10 +21,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
 from dic_plugin.archs import DIC  # noqa: E402
+from dic_plugin.checkpoints.files import CheckpointError  # noqa: E402
+from dic_plugin.checkpoints.weights import build_network, read_weights  # noqa: E402
 from dic_plugin.export.onnx_file import synthetic_lq  # noqa: E402
-from dic_plugin.inference.weights import build_network, read_weights  # noqa: E402
 from dic_plugin.ops import lay_out_weights, native_conv  # noqa: E402
-from dic_plugin.utils.checkpoint import CheckpointError  # noqa: E402
 from speed_parts import growth  # noqa: E402
 from speed_parts.devices import clock_of  # noqa: E402
 from speed_parts.inference import compare_inference  # noqa: E402

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from dic_plugin.data.synthetic import draw_face  # noqa: E402
+from dic_plugin.synthetic import draw_face  # noqa: E402
 
 PREDICTOR = 'shape_predictor_68_face_landmarks.dat'
 PARTS = {'jaw': (0, 17), 'brows': (17, 27), 'nose': (27, 36), 'eyes': (36, 48), 'mouth': (48, 68)}

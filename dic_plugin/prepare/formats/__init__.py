@@ -2,13 +2,13 @@
 import os
 from typing import Dict, List, Sequence
 
-from dic_plugin.prepare.faces import AnnotationSource, Photo
 from dic_plugin.prepare.formats.celeba_text import open_five_points
 from dic_plugin.prepare.formats.dic_list import open_dic_lists
 from dic_plugin.prepare.formats.helen_text import open_helen
 from dic_plugin.prepare.formats.ibug_pts import open_pts
 from dic_plugin.prepare.formats.openface_csv import open_openface_files, open_openface_table
 from dic_plugin.prepare.formats.text import read_lines
+from dic_plugin.prepare.photo import AnnotationSource, Photo
 
 __all__ = ['open_annotations']
 

@@ -4,9 +4,9 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.prepare.faces import Photo
 from dic_plugin.prepare.formats.sources import TableSource
 from dic_plugin.prepare.formats.text import parse_numbers, read_lines
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['open_five_points', 'read_five_points', 'read_partition']
 

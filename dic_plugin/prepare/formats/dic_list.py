@@ -9,9 +9,9 @@ from typing import Any, List, NamedTuple, Sequence, Tuple
 import numpy as np
 
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.prepare.faces import Photo
 from dic_plugin.prepare.formats.restricted_pickle import load_plain_pickle
 from dic_plugin.prepare.formats.sources import TableSource
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['DicList', 'open_dic_lists', 'read_dic_list']
 

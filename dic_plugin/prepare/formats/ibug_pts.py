@@ -13,10 +13,11 @@ from typing import Dict, List, Sequence
 
 import numpy as np
 
+from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.prepare.faces import FoundFace, Photo
 from dic_plugin.prepare.formats.sources import FileSource
 from dic_plugin.prepare.formats.text import parse_numbers, read_lines
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['open_pts', 'read_pts']
 

@@ -6,7 +6,7 @@ folders or an ending that it does not have here. The closest of these readings c
 import os
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from dic_plugin.prepare.faces import Photo, Skipped
+from dic_plugin.prepare.photo import Photo, Skipped
 from dic_plugin.prepare.photographs import SUFFIXES
 
 __all__ = ['AnnotatedNames', 'match_names']

@@ -1,13 +1,14 @@
 """The two kinds of annotation source: a table of landmarks, or a file for every photograph.
 
-Both are :class:`dic_plugin.prepare.faces.AnnotationSource`; attributes and methods are described there.
+Both are :class:`dic_plugin.faces.found_face.AnnotationSource`; attributes and methods are described there.
 """
 from typing import Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 
-from dic_plugin.prepare.faces import FoundFace, Photo, Skipped
+from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.prepare.formats.names import AnnotatedNames
+from dic_plugin.prepare.photo import Photo, Skipped
 
 __all__ = ['FileSource', 'TableSource', 'finite_faces']
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
-from dic_plugin.utils.whole_file import whole_file
+from dic_plugin.utils.atomic_write import atomic_write
 
 
 class CheckpointError(ValueError):
@@ -138,5 +138,5 @@ def save_params(files: Mapping[str, Mapping[str, Tensor]]) -> None:
     """
     with ExitStack() as stack:  # none takes its place before the last is written
         for path, params in files.items():
-            with open(stack.enter_context(whole_file(path)), 'wb') as file:
+            with open(stack.enter_context(atomic_write(path)), 'wb') as file:
                 torch.save({'params': dict(params)}, file)

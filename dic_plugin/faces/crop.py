@@ -1,4 +1,4 @@
-"""The square around a face, and its pixels. Pure functions; coordinates as in :mod:`dic_plugin.prepare.faces`."""
+"""The square around a face, and its pixels. Pure functions; coordinates as in :mod:`dic_plugin.faces.found_face`."""
 import math
 from typing import NamedTuple, Tuple
 
@@ -6,7 +6,7 @@ import mmcv
 import numpy as np
 
 from dic_plugin.data.geometry import crop_resize
-from dic_plugin.prepare.faces import Box
+from dic_plugin.faces.found_face import Box
 
 __all__ = ['MARGIN', 'Placement', 'cut', 'place', 'square_around', 'square_of_box']
 

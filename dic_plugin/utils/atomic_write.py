@@ -6,7 +6,7 @@ from uuid import uuid4
 
 
 @contextmanager
-def whole_file(path: str) -> Iterator[str]:
+def atomic_write(path: str) -> Iterator[str]:
     """A temporary name beside ``path``; what is written there takes its place at the end, or vanishes on an error.
 
     Raises:

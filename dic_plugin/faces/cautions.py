@@ -3,7 +3,7 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dic_plugin.inference.crops import FaceCrop
+from dic_plugin.faces.face_crop import FaceCrop
 
 JPEG_FROM = 64  # pixels of a face; below, JPEG costs more than 0.2 dB (docs/inference.md)
 MOST_SHRUNK = 1.5  # a face larger than this times the input has more detail than its restoration

@@ -1,17 +1,17 @@
-"""Draws synthetic faces into a folder, as PNG: python -m dic_plugin.data.synthetic FOLDER --num 4 --scale 8"""
+"""Draws synthetic faces into a folder, as PNG: python -m dic_plugin.synthetic FOLDER --num 4 --scale 8"""
 import argparse
 import os
 import sys
 from typing import List, Optional
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.data.synthetic import draw_face
 from dic_plugin.inference.files import write_image
+from dic_plugin.synthetic import draw_face
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run it; returns the exit status: 0, or 1 after an error."""
-    parser = argparse.ArgumentParser(prog='python -m dic_plugin.data.synthetic', description='Draws synthetic faces.')
+    parser = argparse.ArgumentParser(prog='python -m dic_plugin.synthetic', description='Draws synthetic faces.')
     parser.add_argument(
         'folder', type=os.path.expanduser, help='where to write them; the names are those of SyntheticFaceDataset')
     parser.add_argument('--num', type=int, default=4, help='how many (default: %(default)s)')

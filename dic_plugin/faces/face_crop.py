@@ -6,8 +6,8 @@ import mmcv
 import numpy as np
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.prepare.crop import MARGIN, Placement, cut, place, square_around
-from dic_plugin.prepare.faces import Box, FoundFace
+from dic_plugin.faces.crop import MARGIN, Placement, cut, place, square_around
+from dic_plugin.faces.found_face import Box, FoundFace
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ def crop_face(photo: np.ndarray,
         face: found in it.
         input_size: side of what the network takes.
         upscale: by how much the network enlarges.
-        margin: room around the landmarks, see :func:`dic_plugin.prepare.crop.square_around`.
+        margin: room around the landmarks, see :func:`dic_plugin.faces.crop.square_around`.
 
     Raises:
         ValueError: the square lies outside the photograph.

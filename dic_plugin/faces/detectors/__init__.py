@@ -1,13 +1,13 @@
-"""Landmarks found in the photographs themselves: one detector a file.
+"""Face detectors, one per file.
 
-To add one, write ``<name>_detector.py`` with a class that has what :class:`dic_plugin.prepare.faces.Detector` asks for
-(``order``, ``min_confidence``, ``described``, ``find``) and takes the path of its model, or None; enter it below.
-Import its library in the constructor, so that the others work without it.
+To add one, write ``<name>_detector.py`` with a class that implements :class:`dic_plugin.faces.found_face.Detector` and
+takes the path of its model, or None; enter it below. Import its library in the constructor, so that the others work
+without it.
 """
 from typing import Callable, Dict, Optional
 
-from dic_plugin.prepare.detectors.dlib_detector import DlibDetector
-from dic_plugin.prepare.faces import Detector
+from dic_plugin.faces.detectors.dlib_detector import DlibDetector
+from dic_plugin.faces.found_face import Detector
 
 __all__ = ['DETECTORS', 'make_detector']
 

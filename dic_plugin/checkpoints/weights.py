@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from dic_plugin.archs import DIC
-from dic_plugin.utils.checkpoint import CheckpointError, is_state_dict, load_into, load_tensors, strip_module
-from dic_plugin.utils.published_checkpoints import convert, dic_options
-from dic_plugin.utils.training_record import GT_SIZE, RECORD
+from dic_plugin.checkpoints.files import CheckpointError, is_state_dict, load_into, load_tensors, strip_module
+from dic_plugin.checkpoints.published import convert, dic_options
+from dic_plugin.checkpoints.training_record import GT_SIZE, RECORD
 
 PUBLISHED_STEPS = 4
 

@@ -4,7 +4,7 @@ from typing import Iterator, List, Optional, Tuple
 import mmcv
 import numpy as np
 
-from dic_plugin.prepare.faces import Detector, FoundFace
+from dic_plugin.faces.found_face import Detector, FoundFace
 
 SEARCHED_SIDE = 1000  # pixels; dlib's detector shrinks what is larger
 SEEN_FROM = 40  # pixels; what a detector finds in an image of that size
@@ -21,7 +21,7 @@ def find_faces(photo: np.ndarray, detector: Detector, min_face: Optional[int] = 
 
     Args:
         photo: uint8 RGB (H, W, 3).
-        detector: of :func:`dic_plugin.prepare.detectors.make_detector`.
+        detector: of :func:`dic_plugin.faces.detectors.make_detector`.
         min_face: Width of the smallest face to be looked for, in pixels, at least 10. Default: see above.
 
     Returns:

@@ -6,7 +6,7 @@ from typing import List, Optional
 import cv2
 import numpy as np
 
-from dic_plugin.prepare.faces import FoundFace
+from dic_plugin.faces.found_face import FoundFace
 
 __all__ = ['DlibDetector']
 
