@@ -1,4 +1,4 @@
-"""Installs ``dic_plugin`` and the commands ``dic-train``, ``dic-test`` and ``dic-infer``."""
+"""Installs ``dic_plugin`` and its commands, ``dic-train`` and others."""
 import glob
 import runpy
 from importlib import metadata
@@ -37,6 +37,8 @@ native = Extension(
     extra_link_args=['-fopenmp'],
     optional=True)
 
+COMMANDS = ('infer', 'prepare', 'check', 'convert', 'evaluate', 'benchmark', 'export', 'demo')
+
 faces = ['dlib-bin', 'face_recognition_models']
 onnx = ['onnx', 'onnxruntime', 'onnxscript']
 
@@ -61,8 +63,9 @@ setup(
     ext_modules=[native],
     entry_points={
         'console_scripts': [
-            'dic-infer = dic_plugin.inference.cli:main', 'dic-test = dic_plugin.launch:test',
-            'dic-train = dic_plugin.launch:train'
+            'dic-train = dic_plugin.launch:train',
+            'dic-test = dic_plugin.launch:test',
+            *(f'dic-{name} = dic_plugin.cli.{name}:main' for name in COMMANDS),
         ]
     },
     python_requires='>={}.{}'.format(*ABOUT['OLDEST_PYTHON']),
@@ -82,7 +85,7 @@ setup(
         'tqdm',
     ],
     extras_require={
-        'demo': ['gradio>=6'],  # the page of scripts/demo.py
+        'demo': ['gradio>=6'],  # the page of dic-demo
         'faces':
         faces,  # finds faces in photographs
         'metrics': ['lpips'],

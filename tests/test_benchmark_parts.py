@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from benchmark_plan import write_plan
 
-from dic_plugin.benchmark import cli
 from dic_plugin.benchmark import machine as machine_module
 from dic_plugin.benchmark.cost import measure_cost
 from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
@@ -20,6 +19,7 @@ from dic_plugin.benchmark.plots import _error_limit
 from dic_plugin.benchmark.table import facts
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint
+from dic_plugin.cli import benchmark as cli
 
 
 # ---------------------------------------------------------------- logs

@@ -12,9 +12,9 @@ from basicsr.data import build_dataset
 from basicsr.utils.registry import METRIC_REGISTRY
 from benchmark_plan import PLAN, write_plan
 
-from dic_plugin.benchmark.cli import main
 from dic_plugin.benchmark.plan import read_plan
 from dic_plugin.checkpoints.files import load_params
+from dic_plugin.cli.benchmark import main
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
 from dic_plugin.evaluation.run import evaluate
 from dic_plugin.landmarks.errors import nrmse

@@ -2,7 +2,6 @@
 import dic_plugin  # noqa: F401 isort:skip (before basicsr, which may need its shims)
 
 import dataclasses
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from basicsr.utils.lmdb_util import LmdbMaker
 
+from dic_plugin.cli import check
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.landmarks.layouts import ORDERS
@@ -89,10 +89,7 @@ def prepared(tmp_path):
 
 @pytest.fixture(scope='module')
 def script():
-    spec = importlib.util.spec_from_file_location('check_faces', SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return check
 
 
 def told(report):

@@ -3,7 +3,6 @@
 Files are made from the published lists of tensors (tests/data/keys.tsv). A small DIC is the paper's list with fewer
 groups and blocks and smaller sizes, so that the published figures of the small network check the converted values.
 """
-import importlib.util
 import os
 import re
 import subprocess
@@ -21,6 +20,7 @@ from dic_plugin.checkpoints.files import load_params, load_tensors
 from dic_plugin.checkpoints.published import convert, option_lines
 from dic_plugin.checkpoints.published_names import (openmmlab_light_cnn_name, openmmlab_name, published_hourglass_name,
                                                     published_name)
+from dic_plugin.cli import convert as convert_command
 
 SCRIPT = Path(__file__).parents[1] / 'scripts' / 'convert_checkpoint.py'
 SMALL = dict(num_feat=8, num_groups=3, upscale=8, hg_num_feat=16, num_keypoints=68, num_fusion_block=2)
@@ -89,10 +89,7 @@ def assert_same(actual, expected):
 
 @pytest.fixture(scope='module')
 def script():
-    spec = importlib.util.spec_from_file_location('convert_checkpoint', SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return convert_command
 
 
 @pytest.fixture

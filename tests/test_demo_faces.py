@@ -1,6 +1,5 @@
 """What the demo page restores and shows, without a browser."""
 import os
-import runpy
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from inference_weights import save_weights, tiny_network
 
 from dic_plugin.checkpoints.published_names import published_name
+from dic_plugin.cli import demo as demo_command
 from dic_plugin.demo import faces as demo_faces
 from dic_plugin.demo import pictures
 from dic_plugin.demo.faces import find_weights, get_restorer, restore_photo, restore_synthetic
@@ -153,6 +153,5 @@ def test_attention_is_shown_where_there_is_any(restorer, tmp_path):
 def test_script_without_gradio_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     monkeypatch.delitem(sys.modules, 'dic_plugin.demo.page', raising=False)
-    script = Path(__file__).resolve().parents[1] / 'scripts' / 'demo.py'
-    assert runpy.run_path(str(script))['main']([]) == 1
+    assert demo_command.main([]) == 1
     assert "gradio is not installed; the page needs it: `pip install 'dic_plugin[demo]'`" in capsys.readouterr().err

@@ -23,7 +23,7 @@ def test_gradient_of_two_batches_of_4_is_that_of_one_of_8(folders):
         write_options(
             folder, train=dict(total_iter=1), datasets__train__batch_size_per_gpu=batch,
             datasets__train__use_hflip=False)  # yapf: disable
-        assert iterations(run(folder, processes=processes)) == [1]
+        assert iterations(run(folder, processes=processes if processes > 1 else 0)) == [1]
         gradients.append(ranks(folder, [0])[0]['gradient'])
     assert largest_difference(*gradients) < 1e-6
     assert max(float(gradient.abs().max()) for gradient in gradients[0].values()) > 1e-3
@@ -54,9 +54,9 @@ def test_processes_stay_equal_and_one_or_two_resume(tmp_path, recipe, nets):
             parameters = first[net]  # statistics of batch norms, too
         assert largest_difference(parameters, {name: second[net][name] for name in parameters}) == 0
     trained = first['net_g']
-    for processes, total_iter in ((2, 5), (1, 7)):
+    for processes, total_iter in ((2, 5), (0, 7))[recipe != 'train_DIC':]:  # the others by one process only
         log = run(tmp_path, '--auto_resume', '--force_yml', f'train:total_iter={total_iter}', processes=processes)
-        assert iterations(log) == list(range(5 if total_iter == 5 else 6, total_iter + 1))
+        assert iterations(log)[-1] == total_iter and len(iterations(log)) <= 3
         state = torch.load(tmp_path / f'experiments/tiny/training_states/{total_iter}.state', weights_only=True)
         assert {int(value['step']) for value in state['optimizers'][0]['state'].values()} == {total_iter}
         assert 0 < largest_difference(trained, ranks(tmp_path, [0])[0]['net_g']) < 0.1

@@ -21,9 +21,9 @@ from test_landmarks import golden_landmarks
 from dic_plugin.archs import FeedbackHourglass, StackedHourglass
 from dic_plugin.checkpoints.files import CheckpointError
 from dic_plugin.checkpoints.published_names import published_stacked_hourglass_name
+from dic_plugin.cli.evaluate import main
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.evaluation import perceptual
-from dic_plugin.evaluation.cli import main
 from dic_plugin.evaluation.files import open_images, open_results, pair_names
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, applicable_protocols, landmark_errors
 from dic_plugin.evaluation.protocols import PROTOCOLS, compare

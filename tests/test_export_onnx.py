@@ -7,8 +7,8 @@ import pytest
 import torch
 from inference_weights import save_weights, tiny_network
 
+from dic_plugin.cli.export import main
 from dic_plugin.export import onnx_file
-from dic_plugin.export.cli import main
 from dic_plugin.export.onnx_file import Difference, ExportError, compare, export_onnx
 from dic_plugin.inference import FaceRestorer
 from dic_plugin.landmarks.heatmaps import decode_heatmaps

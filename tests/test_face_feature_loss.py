@@ -53,7 +53,7 @@ def test_is_frozen(weights):
 def test_missing_weights_say_where_they_are_and_what_to_do(tmp_path):
     for path, start in ((None, 'load_path is not given'), (str(tmp_path / 'none.pth'), r'.*none\.pth: no such file')):
         with pytest.raises(CheckpointError, match=rf'^{start}.* compares faces .*Maclory/Deep-Iterative-Collaboration'
-                           r'.*scripts/convert_checkpoint\.py LightCNN_feature\.pth'):  # yapf: disable
+                           r'.*dic-convert LightCNN_feature\.pth'):  # yapf: disable
             FaceFeatureLoss(path)
 
 
@@ -61,7 +61,7 @@ def test_published_file_works_once_converted(tmp_path, weights):
     published, converted = str(tmp_path / 'LightCNN_feature.pth'), str(tmp_path / 'converted.pth')
     params = torch.load(weights, weights_only=True)['params']
     torch.save({f'module.{key}': value for key, value in params.items()}, published)
-    with pytest.raises(CheckpointError, match='Published checkpoints are converted by scripts/convert_checkpoint.py'):
+    with pytest.raises(CheckpointError, match='Published checkpoints are converted by dic-convert'):
         FaceFeatureLoss(published)
     subprocess.run([sys.executable, os.path.join(ROOT, 'scripts', 'convert_checkpoint.py'), published, converted],
                    check=True, stdout=subprocess.DEVNULL)  # yapf: disable

@@ -74,7 +74,8 @@ def test_wheel_brings_the_commands_and_what_they_need(wheel):
     info = f'dic_plugin-{dic_plugin.__version__}.dist-info/'
     commands = wheel[1].read(info + 'entry_points.txt').decode()
     assert 'dic-train = dic_plugin.launch:train' in commands and 'dic-test = dic_plugin.launch:test' in commands
-    assert 'dic-infer = dic_plugin.inference.cli:main' in commands
+    for name in ('infer', 'prepare', 'check', 'convert', 'evaluate', 'benchmark', 'export', 'demo'):
+        assert f'dic-{name} = dic_plugin.cli.{name}:main\n' in commands + '\n'
     metadata = wheel[1].read(info + 'METADATA').decode()
     required = {re.match(r'[\w-]+', line).group() for line in re.findall(r'^Requires-Dist: (.*)$', metadata, re.M)}
     assert {'torch', 'torchvision', 'lmdb', 'opencv-python', 'addict', 'yapf'} <= required

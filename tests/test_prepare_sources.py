@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from photographs import make_photographs, write_dic_list
 
+from dic_plugin.cli.prepare import main
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.faces.detectors import DETECTORS
 from dic_plugin.faces.found_face import FoundFace
-from dic_plugin.prepare.cli import main
 
 NUM = 4
 
@@ -23,7 +23,7 @@ def scenes(tmp_path):
 
 def prepare(tmp_path, *arguments, code=0):
     command = [tmp_path / 'photos', '-o', tmp_path / 'set', '--split', 'train', '--workers', 1, *arguments]
-    assert main([str(part) for part in command], 'test') == code
+    assert main([str(part) for part in command]) == code
 
 
 def read_csv(path):

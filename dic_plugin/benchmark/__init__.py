@@ -17,5 +17,4 @@
     gallery.py        the same faces across models
     page.py           the HTML page, with page_parts.py
     report.py         writes all of these
-    cli.py            the command line of ``scripts/benchmark.py``
 """

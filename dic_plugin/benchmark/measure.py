@@ -1,4 +1,4 @@
-"""Quality of a model's results: what scripts/evaluate.py measures, and the plan's own metrics.
+"""Quality of a model's results: what dic-evaluate measures, and the plan's own metrics.
 
 A metric of the plan is any function in BasicSR's METRIC_REGISTRY. It is called for every image with ``img`` (result)
 and ``img2`` (original), uint8 BGR ``H,W,3``; where landmarks are measured also with ``landmarks``, found on the result

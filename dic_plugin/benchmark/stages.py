@@ -142,7 +142,7 @@ class Stages:
         """Run BasicSR's train_pipeline or test_pipeline on an option file that is written for it."""
         file, log = self.workspace.option_file(name, what), self.workspace.log(name, what)
         root = str(self.workspace.root)
-        self.workspace.write_text(file, option_text(options, f'{name}: written by scripts/benchmark.py'))
+        self.workspace.write_text(file, option_text(options, f'{name}: written by dic-benchmark'))
         with self.machine.slot() as slot:
             self.say(f'[{name}] {said} (log: {log})')
             self.machine.run(['-c', _PIPELINE.format(what), root, '-opt', str(file), *arguments], log, slot)

@@ -80,7 +80,7 @@ def load_params(path: str, param_key: Optional[str] = 'params') -> Dict[str, Ten
         if not isinstance(content, Mapping) or param_key not in content:
             raise CheckpointError(
                 f'{path}: has no {param_key!r}; expected a checkpoint of BasicSR. Published checkpoints '
-                'are converted by scripts/convert_checkpoint.py.')
+                'are converted by dic-convert.')
         content = content[param_key]
     if not is_state_dict(content):
         raise CheckpointError(f'{path}: {param_key or "the file"} holds no state dict; expected names and tensors.')

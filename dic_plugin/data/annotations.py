@@ -79,7 +79,7 @@ class FaceAnnotations:
         """
         if not os.path.isfile(path):
             raise FileNotFoundError(f'Annotation file {path!r} does not exist; expected an .npz of landmarks, as '
-                                    'scripts/prepare_faces.py writes (README.md, section "Data").')
+                                    'dic-prepare writes (README.md, section "Data").')
         try:
             with open(path, 'rb') as stream:
                 file = np.load(stream, allow_pickle=False)

@@ -9,7 +9,7 @@ from basicsr.utils import FileClient, scandir
 __all__ = ['FaceFiles', 'decode_rgb']
 
 IMAGE_EXTENSIONS = ('.png', '.bmp', '.ppm', '.tif', '.tiff', '.webp', '.jpg', '.jpeg')
-HOW_TO_PREPARE = 'scripts/prepare_faces.py makes one (README.md, section "Data")'
+HOW_TO_PREPARE = 'dic-prepare makes one (README.md, section "Data")'
 
 # LMDB must not be opened twice in a process, nor used after a fork: one client per folder and the process that opened
 # it.

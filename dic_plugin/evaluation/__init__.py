@@ -7,5 +7,4 @@
     summary.py           means with their intervals, failures, cumulative error
     run.py               all of it on a folder
     output.py            the printed tables, CSV, JSON and the plot
-    cli.py               the command line of ``scripts/evaluate.py``
 """

@@ -12,7 +12,7 @@ from dic_plugin.checkpoints.files import CheckpointError, load_into, load_params
 _HOW = (
     'FaceFeatureLoss compares faces by the features of a LightCNN that was trained on faces, and needs its weights. '
     "The paper's authors publish them as LightCNN_feature.pth (github.com/Maclory/Deep-Iterative-Collaboration). "
-    'Convert that file by `python scripts/convert_checkpoint.py LightCNN_feature.pth '
+    'Convert that file by `dic-convert LightCNN_feature.pth '
     'experiments/pretrained_models/LightCNN_feature.pth` and give the new one as load_path; or remove this loss.')
 _CRITERIA = {'l1': F.l1_loss, 'l2': F.mse_loss}
 

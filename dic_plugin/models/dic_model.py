@@ -28,7 +28,7 @@ class DICModel(FaceModel):
 
     Options beside SRModel's and FaceModel's:
         path: pretrain_network_hourglass: weights the hourglass starts from (BasicSR's ``params``; published ones are
-            converted by scripts/convert_checkpoint.py; one of one's own is trained by LandmarkModel). Not read when
+            converted by dic-convert; one of one's own is trained by LandmarkModel). Not read when
             resuming.
         path: param_key_hourglass: ``params`` (default) or ``params_ema`` of that file.
         train: heatmap_opt: the landmark loss, ``type: LandmarkHeatmapLoss``. Without it no landmarks are needed.

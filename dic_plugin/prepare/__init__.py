@@ -6,5 +6,5 @@
     process.py     one photograph: from the file to the encoded crop
     run.py         all of them: splits, workers, restart, the finished set
 
-``scripts/prepare_faces.py`` runs it; ``scripts/check_faces.py`` examines the result.
+``dic-prepare`` runs it; ``dic-check`` examines the result.
 """

@@ -51,7 +51,7 @@ def prepare(options) -> Tuple[Counts, bool]:
     """Prepare a folder of photographs, or go on with it.
 
     Args:
-        options: As :func:`dic_plugin.prepare.cli.parse` returns.
+        options: As :func:`dic_plugin.cli.prepare.parse` returns.
 
     Returns:
         What became of the photographs, and False if the set was there already.

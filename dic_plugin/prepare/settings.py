@@ -16,7 +16,7 @@ def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dic
     """What decides the result: options, and digests of the photographs (names and sizes) and of the files read.
 
     Args:
-        options: As :func:`dic_plugin.prepare.cli.parse` returns. The number of workers and the preview decide nothing.
+        options: As :func:`dic_plugin.cli.prepare.parse` returns. The number of workers and the preview decide nothing.
         photos: All photographs of the folder.
         model: The detector's file, given or found.
     """

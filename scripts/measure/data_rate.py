@@ -31,9 +31,10 @@ import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
 from dic_plugin.data.annotations import FaceAnnotations  # noqa: E402
 from dic_plugin.data.face_landmark_dataset import FaceLandmarkDataset  # noqa: E402
 from dic_plugin.faces.detectors import make_detector  # noqa: E402
-from dic_plugin.faces.found_face import Detector, FoundFace, Photo  # noqa: E402
+from dic_plugin.faces.found_face import Detector, FoundFace  # noqa: E402
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE, render_heatmaps  # noqa: E402
 from dic_plugin.prepare.image_store import LmdbStore, lmdb_map_size  # noqa: E402
+from dic_plugin.prepare.photo import Photo  # noqa: E402
 from dic_plugin.prepare.process import CropSettings, PreparedFace, Task, prepare_photo  # noqa: E402
 from dic_plugin.synthetic import draw_face  # noqa: E402
 from take_turns import take_turns  # noqa: E402

@@ -1,4 +1,10 @@
-"""The command line of the benchmark; see scripts/benchmark.py."""
+"""Compares super-resolution models of BasicSR on the same faces: trains, tests and measures all of them in one way.
+
+    dic-benchmark -opt options/benchmark/synthetic_x8.yml [--jobs 2 | --gpus 0,1]
+
+Results are put into results/benchmark/<name>/: index.html, table.md, table.csv, table.json and plots. What is done is
+not done again, and what was interrupted goes on; a model that fails says why in its row. See docs/benchmark.md.
+"""
 import argparse
 import os
 import signal
@@ -16,9 +22,9 @@ from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.utils.option_check import OptionError
 
 
-def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
+def main(argv: Optional[List[str]] = None) -> int:
     """Run it; returns the exit status: 0; 1 if a model failed; 2 for a wrong plan; 130 if it was interrupted."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('-opt', type=os.path.expanduser, required=True, metavar='FILE', help='the benchmark (YAML)')
     parser.add_argument('--models', nargs='+', metavar='NAME', help='only these, and those that they start from')
     parser.add_argument(

@@ -1,4 +1,11 @@
-"""The command line of the export; see scripts/export_onnx.py."""
+"""Turns a trained DIC or DICGAN into an ONNX file for other runtimes.
+
+    dic-export -w experiments/train_DIC/models/net_g_latest.pth -o dic.onnx
+
+Input lq: float32 RGB in [0, 1], B,3,16,16 (--size), any B. Outputs sr: B,3,128,128, about [0, 1], not clipped;
+landmarks: B,K,2, (x, y) in pixels of sr. ONNX Runtime's results are compared with PyTorch's before the file gets its
+name. Needs `pip install 'dic_plugin[onnx]'`. Exits with 1 if nothing was written. docs/export.md shows how to use it.
+"""
 import argparse
 import os
 import sys
@@ -9,9 +16,9 @@ from dic_plugin.export.onnx_file import ExportError, export_onnx
 from dic_plugin.inference import FaceRestorer
 
 
-def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
+def main(argv: Optional[List[str]] = None) -> int:
     """Run it; returns the exit status: 1 if nothing was written, with the reason on standard error."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '-w',
         '--weights',

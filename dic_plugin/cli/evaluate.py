@@ -1,4 +1,13 @@
-"""The command line of the evaluation; see scripts/evaluate.py."""
+"""Measures super-resolved faces against their originals, as the papers did: every number with its protocol.
+
+    dic-evaluate --sr results/test_DIC_CelebA/visualization/celeba --gt datasets/celeba/test.lmdb \\
+        --evaluator experiments/pretrained_models/HG_68_CelebA.pth --annotations datasets/celeba/test.npz -o evaluation
+
+PSNR and SSIM under five protocols side by side. With --evaluator the error of the landmarks that it finds on the
+results (NRMSE), failures, and the area under the cumulative error curve; without --annotations against what it finds
+on the originals. Any model's folder will do: a result belongs to the original whose name is its own, or the longest
+beginning of it before an underscore. Files without a partner are named. Exits with 1 where nothing could be measured.
+"""
 import argparse
 import os
 import sys
@@ -13,9 +22,9 @@ from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.run import METRICS, evaluate
 
 
-def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
+def main(argv: Optional[List[str]] = None) -> int:
     """Run it; returns the exit status: 1 if nothing could be measured, with the reason on standard error."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--sr', type=os.path.expanduser, required=True, metavar='DIR', help='folder of results, of any model')
     parser.add_argument(

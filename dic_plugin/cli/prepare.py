@@ -1,11 +1,18 @@
-"""The command line of ``scripts/prepare_faces.py``."""
+"""Turns a folder of photographs and their landmarks into training data.
+
+    dic-prepare img_celeba --landmarks new_train_info_list.pkl --split 1000 -o datasets/celeba
+    dic-prepare helen --landmarks train_info_list_68.pkl --split 50 --size 256 -o datasets/helen
+    dic-prepare my_photos --detector dlib -o datasets/mine --preview
+
+Writes square crops (LMDBs, or folders of PNG), the annotation file of every split, LQ/GT pairs of the test split, and
+what became of every photograph (faces.csv, skipped.csv). Can be interrupted at any time: the same command goes on.
+Exits with 1 if nothing came out. README.md, section "Data", says what to download.
+"""
 import argparse
-import contextlib
 import os
-import signal
 import sys
 import time
-from typing import Iterator, List, Optional
+from typing import List, Optional
 
 from addict import Dict
 
@@ -14,13 +21,14 @@ from dic_plugin.faces.detectors import DETECTORS
 from dic_plugin.prepare.finish import Counts
 from dic_plugin.prepare.preview import draw_preview
 from dic_plugin.prepare.run import NothingPrepared, prepare
+from dic_plugin.utils.interrupts import interrupted_once
 
-__all__ = ['interrupted_once', 'main', 'parse']
+__all__ = ['main', 'parse']
 
 
-def parse(argv: Optional[List[str]], description: str) -> Dict:
+def parse(argv: Optional[List[str]] = None) -> Dict:
     """Read the command line; exits with 2 and a message where it makes no sense."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('photos', type=os.path.expanduser, help='folder of photographs, with all its subfolders')
     parser.add_argument(
         '-o',
@@ -119,9 +127,9 @@ def parse(argv: Optional[List[str]], description: str) -> Dict:
     return options
 
 
-def main(argv: Optional[List[str]], description: str) -> int:
+def main(argv: Optional[List[str]] = None) -> int:
     """Run the command; returns its exit status: 0, or 1 after an error, or 130 when interrupted."""
-    options = parse(argv, description)
+    options = parse(argv)
     start = time.monotonic()
     try:
         with interrupted_once():
@@ -139,22 +147,6 @@ def main(argv: Optional[List[str]], description: str) -> int:
     total = sum(counts.faces.values())
     print('\n'.join([f'Prepared {total} face{"s" * (total != 1)}{took}.', *_summary(options, counts)]))
     return 0
-
-
-@contextlib.contextmanager
-def interrupted_once() -> Iterator[None]:
-    """The first Ctrl-C interrupts; those of an impatient user after it do not interrupt the tidying up."""
-
-    def interrupt(*_) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        if signal.getsignal(signal.SIGINT) is interrupt:  # otherwise the process is about to end
-            signal.signal(signal.SIGINT, before)
 
 
 def _summary(options: Dict, counts: Counts) -> List[str]:

@@ -1,4 +1,14 @@
-"""The command line of ``scripts/inference_dic.py``, installed as ``dic-infer``."""
+"""Restores small faces with DIC, eight times enlarged: from photographs or from face crops.
+
+    dic-infer -i photo.png -w DIC_CelebA.pth --paste-back
+    dic-infer -i 'photos/**/*.png' -w DIC_CelebA.pth -o results/mine
+    dic-infer -i faces_16x16 --aligned --visualise \\
+        -w experiments/train_DIC/models/net_g_latest.pth
+
+Faces are found (`pip install -e '.[faces]'`), cut out as in the training set, brought to 16x16 and restored, the
+largest first. Writes into the output folder: faces/ (the restored faces), landmarks/ (JSON), photos/ (--paste-back) and
+strips/ (--visualise). Exits with 1 where nothing was written. docs/inference.md says what can be expected.
+"""
 import argparse
 import os
 import sys
@@ -14,16 +24,14 @@ from dic_plugin.faces.found_face import Detector
 from dic_plugin.inference.files import EXTENSIONS, list_files
 from dic_plugin.inference.restorer import FaceRestorer
 from dic_plugin.inference.run import Report, Settings, restore_files
-from dic_plugin.prepare.cli import interrupted_once
+from dic_plugin.utils.interrupts import interrupted_once
 
-DESCRIPTION = 'Restores small faces with DIC, eight times enlarged; docs/inference.md says which, and how well.'
 NAMED = 5  # examples in a line of the summary
 
 
-def parse(argv: Optional[List[str]], description: Optional[str] = None) -> argparse.Namespace:
+def parse(argv: Optional[List[str]] = None) -> argparse.Namespace:
     """Read the command line; exits with 2 and a message where it makes no sense."""
-    parser = argparse.ArgumentParser(
-        description=description or DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '-i',
         '--input',
@@ -106,9 +114,9 @@ def parse(argv: Optional[List[str]], description: Optional[str] = None) -> argpa
     return args
 
 
-def main(argv: Optional[List[str]] = None, description: Optional[str] = None) -> int:
+def main(argv: Optional[List[str]] = None) -> int:
     """Run it; returns the exit status: 0; 1 after an error, or if nothing was written; 130 when interrupted."""
-    args = parse(argv, description)
+    args = parse(argv)
     settings = Settings(args.output, args.suffix, args.ext, args.aligned, args.paste_back, args.visualise, args.margin,
                         args.min_face)
     report = Report()
