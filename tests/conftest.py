@@ -20,8 +20,10 @@ if os.environ.get('DIC_START_METHOD'):
     multiprocessing.set_start_method(os.environ['DIC_START_METHOD'], force=True)
 
 # Files that take longest, which begin first: one that began last would run on alone, on one of the cores.
-LONGEST = ('test_speed_options.py', 'test_benchmark_run.py', 'test_prepare_faces.py', 'test_quickstart.py',
-           'test_dic_arch.py', 'test_launch.py', 'test_benchmark_speed.py', 'test_golden.py', 'test_dicgan_model.py')
+LONGEST = ('test_speed_options.py', 'test_benchmark_run.py', 'test_distributed.py', 'test_prepare_faces.py',
+           'test_quickstart.py', 'test_stopping.py', 'test_two_hosts.py', 'test_dic_arch.py', 'test_start_methods.py',
+           'test_launch.py', 'test_benchmark_speed.py', 'test_golden.py', 'test_check_faces.py', 'test_export_onnx.py',
+           'test_dicgan_model.py', 'test_packaging.py', 'test_no_hang.py', 'test_convert_checkpoint.py')
 
 
 def pytest_collection_modifyitems(items):

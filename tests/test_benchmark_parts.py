@@ -15,6 +15,7 @@ from benchmark_plan import write_plan
 from dic_plugin.benchmark import machine as machine_module
 from dic_plugin.benchmark.cost import measure_cost
 from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
+from dic_plugin.benchmark.own_landmarks import own_landmark_errors
 from dic_plugin.benchmark.plots import _error_limit
 from dic_plugin.benchmark.table import facts
 from dic_plugin.benchmark.training_log import read_training_log
@@ -265,3 +266,7 @@ def test_memory_is_measured_in_a_process_of_its_own(tmp_path):
     peak = json.loads(done.stdout.splitlines()[-1])['peak_memory']
     output_bytes = 4 * 3 * 1024 * 1280 * 4
     assert peak is None or output_bytes <= peak < 10 * output_bytes
+
+
+def test_a_dic_that_is_not_trained_has_no_landmarks_of_its_own():
+    assert own_landmark_errors(dict(type='DIC'), None, 'params', SimpleNamespace(annotations=object()), 'cpu') == {}

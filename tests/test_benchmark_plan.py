@@ -35,7 +35,7 @@ def test_shipped_plans_are_read_and_tell_their_command(file):
     assert plan.name + '.yml' == name
     assert {'bicubic', 'EDSR', 'RCAN', 'SwinIR', 'DIC', 'DICGAN'} <= set(plan.models)
     with open(file) as lines:
-        assert f'python scripts/benchmark.py -opt options/benchmark/{name}' in lines.read()
+        assert f'dic-benchmark -opt options/benchmark/{name}' in lines.read()
     # a hourglass trained before would be a training that the others do not have
     assert 'pretrain_network_hourglass' not in plan.models['DIC'].options.get('path', {})
 

@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC
 from dic_plugin.checkpoints.files import CheckpointError, save_params
-from dic_plugin.models.face_model import batches
+from dic_plugin.models.face_validation import batches
 from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.drawing import ZOOM, Tile, draw_landmarks, draw_strip
 from dic_plugin.utils.option_check import OptionError

@@ -383,11 +383,3 @@ def test_mistakes_end_in_one_clear_error(faces, weights, capsys, arguments, mess
     error = capsys.readouterr().err
     assert error.startswith('error: ') and error.count('\n') == 1
     assert re.search(message, error), error
-
-
-def test_without_matplotlib_the_plot_alone_is_missing(faces, weights, capsys, monkeypatch):
-    tmp_path, _, _ = faces
-    monkeypatch.setitem(sys.modules, 'matplotlib.figure', None)
-    assert run(tmp_path, '--evaluator', weights, '-o', str(tmp_path / 'out')) == 1
-    assert 'pip install matplotlib' in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['evaluation.json', 'images.csv']

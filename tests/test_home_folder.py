@@ -11,6 +11,7 @@ import yaml
 
 import dic_plugin
 from dic_plugin.utils.option_check import check_options
+from dic_plugin.utils.shipped_options import option_file
 
 ROOT = Path(dic_plugin.__file__).resolve().parent.parent
 # text arguments of our commands that are no paths
@@ -61,6 +62,16 @@ def test_the_option_file_itself(train, option_file, home):
     shutil.move(option_file(), home / 'toy.yml')
     assert train('-opt', '~/toy.yml')[0] == 0
     assert train('-opt=~/toy.yml')[0] == 0
+
+
+@pytest.mark.parametrize('name', ['train_DIC', 'train_DIC.yml', 'benchmark/synthetic_x8'])
+def test_shipped_option_files_by_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = Path(option_file(name))
+    assert path == ROOT / 'options' / f'{name.removesuffix(".yml")}.yml' and path.is_file()
+    (tmp_path / 'train_DIC').touch()
+    assert option_file('train_DIC') == 'train_DIC'  # a file of that path comes first
+    assert option_file('no_such') == 'no_such'
 
 
 def test_paths_of_networks_and_states(train, option_file, home, tmp_path):

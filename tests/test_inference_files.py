@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dic_plugin.inference import files
-from dic_plugin.inference.files import extension, list_files, result_names, write_image, write_json
+from dic_plugin.inference.files import extension, list_files, result_names, write_image
+from dic_plugin.utils.atomic_write import write_json
 
 
 @pytest.fixture

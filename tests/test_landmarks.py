@@ -105,10 +105,6 @@ def test_loss_by_hand():
     assert LandmarkHeatmapLoss()(pred, target).item() == pytest.approx((9 + 36) / 18)
     assert LandmarkHeatmapLoss(0.1, 'sum')(pred, target).item() == pytest.approx(4.5)
     assert LandmarkHeatmapLoss(2, 'none')(pred, target)[0, 1, 0, 0].item() == 72
-    first = torch.tensor([[True, False]])
-    assert LandmarkHeatmapLoss()(pred, target, first).item() == pytest.approx(9 / 9)
-    assert LandmarkHeatmapLoss()(pred, target, ~first).item() == pytest.approx(36 / 9)
-    assert LandmarkHeatmapLoss()(pred, target, first & ~first).item() == 0
 
 
 def test_loss_is_zero_at_its_own_target_and_differentiable():
@@ -116,16 +112,13 @@ def test_loss_is_zero_at_its_own_target_and_differentiable():
     target = criterion.target(torch.tensor([[[4., 8.], [0., 2.]]], dtype=torch.float64), (3, 4))
     assert criterion(target, target).item() == 0
     pred = torch.rand(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
-    visible = torch.tensor([[1, 0]])
-    assert torch.autograd.gradcheck(lambda value: criterion(value, target, visible), pred)
+    assert torch.autograd.gradcheck(lambda value: criterion(value, target), pred)
 
 
 @pytest.mark.parametrize('call, message', [
     (lambda: LandmarkHeatmapLoss(reduction='avg'), "'avg' is not supported"),
     (lambda: LandmarkHeatmapLoss(sigma=0), 'expected a positive'),
     (lambda: LandmarkHeatmapLoss()(torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 4, 4)), 'expected one shape'),
-    (lambda: LandmarkHeatmapLoss()
-     (torch.zeros(1, 2, 3, 3), torch.zeros(1, 2, 3, 3), torch.ones(1, 3)), r'expected \(1, 2'),
 ])
 def test_loss_refuses(call, message):
     with pytest.raises(ValueError, match=message):

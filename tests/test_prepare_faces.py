@@ -317,3 +317,15 @@ def test_the_recipes_train_and_test_on_it(download, tmp_path, recipe, size):
     assert 'nrmse' in done.stdout + done.stderr
     pictures = list((tmp_path / 'results').rglob('*.png'))
     assert len(pictures) >= 6
+
+
+@pytest.mark.parametrize('store', ['lmdb', 'png'])
+def test_a_set_inside_the_folder_of_photographs(download, tmp_path, store):
+    """Its own images are no photographs: the same command finds the set finished."""
+    folder, _ = download
+    photos = tmp_path / 'photos'
+    shutil.copytree(folder / 'photos', photos)
+    command = [photos, '--landmarks', folder / 'train_list.pkl', '-o', photos / 'set', '--split', '6', '--store', store]
+    for _ in range(2):
+        assert main([str(part) for part in command]) == 0
+    assert not (tmp_path / 'photos/set.unfinished').exists()

@@ -87,7 +87,7 @@ def test_faces_drawn_by_forked_workers_are_kept(drawn, num_workers):
     dataset = SyntheticFaceDataset(options())
     loader = torch.utils.data.DataLoader(dataset, batch_size=1, num_workers=num_workers, multiprocessing_context='fork')
     by_workers = [batch['gt'][0] for batch in loader]
-    assert dataset.cache.filled.all()
+    assert dataset.cache.checksums.all()
     by_main = [dataset[index]['gt'] for index in range(4)]
     assert drawn == []
     assert all(torch.equal(a, b) for a, b in zip(by_workers, by_main))
@@ -164,4 +164,8 @@ def test_cache_knows_what_it_has_not():
     np.testing.assert_array_equal(cache.get(0)[0], img)
     np.testing.assert_array_equal(cache.get(0)[1], landmarks)
     assert cache.get(1) is None
+    cache.images[0, 0, 0, 0] = 8  # as another core sees it that has not got all of the face yet
+    assert cache.get(0) is None
+    cache.put(0, img, landmarks)
+    assert cache.get(0) is not None
     assert pickle.loads(pickle.dumps(cache)).get(0) is None

@@ -47,7 +47,7 @@ def start_on(hosts, folders, rendezvous, *arguments):
     processes = []
     for rank, ((name, cable), folder) in enumerate(zip(hosts, folders)):
         folder.mkdir()
-        write_options(folder, train=dict(total_iter=10), dist_params=dict(backend='nccl', timeout=20))
+        write_options(folder, train=dict(total_iter=10), dist_params=dict(backend='nccl', timeout=10))
         launcher = ['--nnodes=2', '--nproc_per_node=1']
         if rendezvous == 'static':
             launcher += [f'--node_rank={rank}', f'--master_addr={ADDRESSES[0]}', '--master_port=29400']

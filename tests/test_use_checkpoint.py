@@ -46,6 +46,17 @@ def test_checkpointing_changes_no_number(is_native, num_fusion_block, amp):
     assert passes == [4, 8]  # everything twice
 
 
+@pytest.mark.parametrize('is_native', [False, True])
+def test_backward_pass_under_another_choice_of_operations(is_native):
+    """The steps are computed again by the operations that computed them first."""
+    network = DIC(**TINY, use_checkpoint=True, hg_from_scratch=True)
+    with native(is_native):
+        output = network(batch()['lq'], return_steps=True)
+    with native(not is_native):
+        total(output).backward()
+    assert all(param.grad is not None for param in network.conv_in.parameters())
+
+
 def test_checkpointing_recomputes_nothing_without_gradients():
     network = DIC(**TINY, use_checkpoint=True)
     counts = passes_of(network)

@@ -8,6 +8,7 @@ from typing import Any, List, NamedTuple, Optional, Union
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 from torch import Tensor, nn
+from torch.compiler import is_compiling
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
@@ -18,6 +19,7 @@ from dic_plugin.archs.weight_init import init_kaiming
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
 from dic_plugin.landmarks.layouts import Grouping
 from dic_plugin.ops import conv_act
+from dic_plugin.ops.conv_act import with_present_choice
 
 
 class DICOutput(NamedTuple):
@@ -113,7 +115,9 @@ class DIC(nn.Module):
 
     def _run(self, module: nn.Module, *inputs: Optional[Tensor]) -> Any:
         if self.use_checkpoint and torch.is_grad_enabled():
-            return checkpoint(module, *inputs, use_reentrant=False, preserve_rng_state=False)  # nothing is random
+            # the backward pass may run where another choice holds; a compiled network has none
+            function = module if is_compiling() else with_present_choice(module)
+            return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)  # nothing is random
         return module(*inputs)
 
     def forward(self, x: Tensor, return_steps: bool = False) -> Union[Tensor, DICOutput]:

@@ -1,7 +1,7 @@
 """Errors of the landmarks that DIC itself finds, beside its result; other models find none."""
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 import cv2
 import torch
@@ -17,24 +17,25 @@ from dic_plugin.landmarks.heatmaps import decode_heatmaps
 OWN = 'own'  # stands where an evaluator's name stands
 
 
-def own_landmark_errors(network_g: Mapping[str, Any], weights: Path, param_key: str, test_set: TestSet,
+def own_landmark_errors(network_g: Mapping[str, Any], weights: Optional[Path], param_key: str, test_set: TestSet,
                         device: str) -> Dict[str, List[float]]:
     """Errors of the landmarks of the last step, face by face.
 
     Args:
         network_g: BasicSR's options of the network.
-        weights: its checkpoint.
+        weights: its checkpoint; None if it is not trained.
         param_key: 'params' or 'params_ema'.
         test_set: the faces, with as many landmarks as the network has.
         device: 'cpu' or such as 'cuda:0'.
 
     Returns:
-        By ``nrmse_<protocol>@own``; empty if the network is no DIC or the faces have no such landmarks.
+        By ``nrmse_<protocol>@own``; empty if the network is not a trained DIC or the faces have no such
+        landmarks.
 
     Raises:
         CheckpointError: the checkpoint is another network's.
     """
-    if network_g['type'] != DIC.__name__ or test_set.annotations is None:
+    if network_g['type'] != DIC.__name__ or weights is None or test_set.annotations is None:
         return {}
     network = build_network(deepcopy(dict(network_g))).eval().to(device)
     load_into(network, load_params(str(weights), param_key), str(weights))

@@ -19,7 +19,6 @@ KEYS = ('name', 'title', 'test_set', 'evaluators', 'protocols', 'landmark_error'
 MODEL_KEYS = ('title', 'note', 'weights', 'param_key', 'starts_from', 'untrained')  # the rest is BasicSR's
 EVALUATOR_KEYS = ('title', 'weights', 'recipe', 'options')
 REFERENCE_KEYS = ('model', 'data', 'psnr', 'ssim', 'source', 'confirmed')
-METRIC_KEYS = ('title', 'digits')  # beside BasicSR's own
 # of the tables, which a metric's name would hide
 TAKEN = re.compile(r'table|model|title|iterations|starts_from|failed|psnr|ssim|params|gflop|faces_per_second|memory|'
                    r'training_minutes|(nrmse|failure_rate)(_own|_low|_high)?|.*_(low|high)')

@@ -29,11 +29,7 @@ def colours(outcome: Outcome) -> Dict[str, str]:
 
 
 def plots(outcome: Outcome) -> Dict[str, bytes]:
-    """PNG files by name; those that there is nothing to show in are left out.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
+    """Return PNG files by name; those that would show nothing are left out."""
     drawn: Dict[str, Optional[bytes]] = {
         'quality_and_cost': _quality_and_cost(outcome),
         'learning_curves': _learning_curves(outcome),
@@ -43,10 +39,8 @@ def plots(outcome: Outcome) -> Dict[str, bytes]:
 
 
 def _figure(panels: int) -> Tuple[Any, List[Any]]:
-    try:
-        from matplotlib.figure import Figure  # slow to import, and only this needs it
-    except ImportError as error:
-        raise ImportError('the plots need matplotlib: `pip install matplotlib`.') from error
+    from matplotlib.figure import Figure  # slow to import, and only this needs it
+
     figure = Figure(figsize=(4.4 * panels + 0.4, 3.9), layout='constrained')
     axes = list(np.atleast_1d(figure.subplots(1, panels)))
     for axis in axes:

@@ -9,7 +9,7 @@ from dic_plugin.benchmark.plots import plots
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.table import csv_text, json_text, markdown
 from dic_plugin.benchmark.workspace import Workspace
-from dic_plugin.utils.atomic_write import atomic_write
+from dic_plugin.utils.atomic_write import atomic_write, write_text
 
 
 def write_report(outcome: Outcome, workspace: Workspace) -> Path:
@@ -30,5 +30,5 @@ def write_report(outcome: Outcome, workspace: Workspace) -> Path:
     }
     texts['index.html'] = page(outcome, today, drawn, gallery(outcome, pictures) if pictures else '')
     for name, text in texts.items():
-        workspace.write_text(workspace.root / name, text)
+        write_text(workspace.root / name, text)
     return workspace.root / 'index.html'

@@ -11,6 +11,7 @@ from dic_plugin.benchmark.stages import Run, Stages
 from dic_plugin.benchmark.test_set import TestSet, write_test_set
 from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.utils.atomic_write import write_text
 
 SAME_BUDGET = 0.03  # a second training whose length would differ by less is not done
 
@@ -59,7 +60,7 @@ def run_benchmark(plan: Plan, workspace: Workspace, machine: Machine, say: Calla
         FileNotFoundError, ValueError: the test set cannot be made, or the weights of an evaluator are none.
         KeyboardInterrupt: passed on after all processes have been ended; the next run goes on.
     """
-    workspace.write_text(workspace.root / 'benchmark.yml', plan.text)
+    write_text(workspace.root / 'benchmark.yml', plan.text)
     for each in plan.evaluators:
         if each.weights is not None:
             LandmarkEvaluator(each.weights, machine.device)  # said before hours of training

@@ -26,6 +26,7 @@ from dic_plugin.benchmark.workspace import Workspace, fingerprint, set_aside
 from dic_plugin.evaluation.files import open_results, pair_names
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
 from dic_plugin.evaluation.summary import estimate
+from dic_plugin.utils.atomic_write import write_text
 
 _PIPELINE = 'import sys; from dic_plugin.launch import {0}; sys.exit({0}(sys.argv.pop(1)))'
 
@@ -142,7 +143,7 @@ class Stages:
         """Run BasicSR's train_pipeline or test_pipeline on an option file that is written for it."""
         file, log = self.workspace.option_file(name, what), self.workspace.log(name, what)
         root = str(self.workspace.root)
-        self.workspace.write_text(file, option_text(options, f'{name}: written by dic-benchmark'))
+        write_text(file, option_text(options, f'{name}: written by dic-benchmark'))
         with self.machine.slot() as slot:
             self.say(f'[{name}] {said} (log: {log})')
             self.machine.run(['-c', _PIPELINE.format(what), root, '-opt', str(file), *arguments], log, slot)
@@ -160,7 +161,7 @@ class Stages:
         if done is None:
             log = self.workspace.log(run.model.name, 'cost')
             options = self.workspace.root / 'options' / f'{run.model.name}_cost.json'
-            self.workspace.write_text(options, json.dumps(inputs))
+            write_text(options, json.dumps(inputs))
             log.unlink(missing_ok=True)
             with self.machine.slot() as slot:
                 self.say(f'[{run.model.name}] measures speed and memory')

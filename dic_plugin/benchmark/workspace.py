@@ -17,7 +17,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from basicsr.utils import get_time_str
 
-from dic_plugin.utils.atomic_write import atomic_write
+from dic_plugin.utils.atomic_write import write_text
 
 try:
     import fcntl
@@ -97,28 +97,18 @@ class Workspace:
         self._write(run, stage, dict(inputs=inputs, result=result))
         return _plain(result)
 
-    def fail(self, run: str, stage: str, inputs: Mapping[str, Any], reason: str) -> None:
-        """Note why a stage failed. It counts as begun."""
-        self._write(run, stage, dict(inputs=inputs, failed=reason))
-
     def record(self, run: str, stage: str) -> Optional[Dict[str, Any]]:
-        """The record of a stage: ``inputs``, and ``result`` or ``failed``; None if there is none that can be read."""
+        """The record of a stage: ``inputs``, and ``result`` if it is finished; None if none can be read."""
         try:
             return json.loads(self._path(run, stage).read_text(encoding='utf-8'))
         except (FileNotFoundError, json.JSONDecodeError):
             return None
 
     def _write(self, run: str, stage: str, content: Mapping[str, Any]) -> None:
-        self.write_text(self._path(run, stage), json.dumps(content))
+        write_text(self._path(run, stage), json.dumps(content))  # figures may be NaN
 
     def _path(self, run: str, stage: str) -> Path:
         return self.root / 'records' / f'{run}.{stage}.json'
-
-    # ---------------------------------------------------------------- files
-    def write_text(self, path: Path, text: str) -> None:
-        """Write a file whole or not at all."""
-        with atomic_write(str(path)) as temporary:
-            Path(temporary).write_text(text, encoding='utf-8')
 
 
 def _plain(content: Any) -> Any:

@@ -20,12 +20,13 @@ from dic_plugin.benchmark.report import write_report
 from dic_plugin.benchmark.run import run_benchmark
 from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.utils.option_check import OptionError
+from dic_plugin.utils.shipped_options import option_file
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run it; returns the exit status: 0; 1 if a model failed; 2 for a wrong plan; 130 if it was interrupted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('-opt', type=os.path.expanduser, required=True, metavar='FILE', help='the benchmark (YAML)')
+    parser.add_argument('-opt', type=option_file, required=True, metavar='FILE', help='the benchmark (YAML)')
     parser.add_argument('--models', nargs='+', metavar='NAME', help='only these, and those that they start from')
     parser.add_argument(
         '--iterations', type=int, metavar='N', help='of the default training; all budgets change in proportion')

@@ -16,7 +16,7 @@ from typing import List, Optional
 import torch
 
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
-from dic_plugin.evaluation.output import plot_curves, report, unpaired, write_csv, write_json
+from dic_plugin.evaluation.output import plot_curves, report, unpaired, write_csv, write_evaluation
 from dic_plugin.evaluation.perceptual import MetricUnavailable
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.run import METRICS, evaluate
@@ -56,7 +56,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         if args.out:
             os.makedirs(args.out, exist_ok=True)
             write_csv(evaluation, os.path.join(args.out, 'images.csv'))
-            write_json(evaluation, os.path.join(args.out, 'evaluation.json'), args.trained_on)
+            write_evaluation(evaluation, os.path.join(args.out, 'evaluation.json'), args.trained_on)
             if evaluator:
                 plot_curves(evaluation, os.path.join(args.out, 'cumulative_error.png'))
     except (OSError, KeyError, ValueError, MetricUnavailable, ImportError) as error:

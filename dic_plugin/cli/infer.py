@@ -131,7 +131,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         hint = ' A smaller --batch needs less.' if isinstance(error, torch.cuda.OutOfMemoryError) else ''
         print(f'error: {error}{hint}', file=sys.stderr)
         status = 1
-    for line in summary(report, args.aligned):
+    for line in summary(report):
         print(line, file=sys.stderr)
     print(f'wrote {report.written} file{"s" * (report.written != 1)} to {args.output}')
     return status or int(report.written == 0)
@@ -168,7 +168,7 @@ def _describe(restorer: FaceRestorer, dtype: str) -> str:
             f'{size * restorer.upscale}x{size * restorer.upscale}, {trained_on}; {restorer.device}, {dtype}')
 
 
-def summary(report: Report, aligned: bool) -> List[str]:
+def summary(report: Report) -> List[str]:
     """What people should know at the end, a line each; nothing where all went well."""
     lines = []
     for kind, faces in report.cautions.items():

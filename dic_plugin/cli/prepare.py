@@ -56,7 +56,7 @@ def parse(argv: Optional[List[str]] = None) -> Dict:
         type=float,
         metavar='C',
         help='of the detector or of OpenFace, in its own '
-        'scale (default: OpenFace 0.5, dlib 0)')
+        'scale (default: OpenFace 0.5, dlib 0.2)')
     group.add_argument(
         '--check-points',
         type=os.path.expanduser,

@@ -8,7 +8,7 @@ from basicsr.utils import FileClient, scandir
 
 __all__ = ['FaceFiles', 'decode_rgb']
 
-IMAGE_EXTENSIONS = ('.png', '.bmp', '.ppm', '.tif', '.tiff', '.webp', '.jpg', '.jpeg')
+IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 HOW_TO_PREPARE = 'dic-prepare makes one (README.md, section "Data")'
 
 # LMDB must not be opened twice in a process, nor used after a fork: one client per folder and the process that opened

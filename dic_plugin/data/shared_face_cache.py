@@ -1,5 +1,6 @@
 """Memory for drawn faces that a process shares with the loader workers that it forks."""
 import mmap
+import zlib
 from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
@@ -24,23 +25,30 @@ class SharedFaceCache:
         self.args = (num, img_size, num_keypoints)
         self.images = _shared_array((num, img_size, img_size, 3), np.uint8)
         self.landmarks = _shared_array((num, num_keypoints, 2), np.float32)
-        self.filled = _shared_array((num, ), np.uint8)
+        # 0 where there is no face. Not a mere mark: another core may see that before it sees all of the face.
+        self.checksums = _shared_array((num, ), np.uint32)
 
     def get(self, index: int) -> Optional[Tuple[np.ndarray, np.ndarray]]:
         """The image and the landmarks of face ``index`` (views, not to be changed), or None if it was not put yet."""
-        return (self.images[index], self.landmarks[index]) if self.filled[index] else None
+        img, landmarks = self.images[index], self.landmarks[index]
+        checksum = self.checksums[index]
+        return (img, landmarks) if checksum and checksum == _checksum(img, landmarks) else None
 
     def put(self, index: int, img: np.ndarray, landmarks: np.ndarray) -> None:
         """Keep a face. Two processes may put the same one at once: they write the same bytes."""
         self.images[index] = img
         self.landmarks[index] = landmarks
-        self.filled[index] = 1
+        self.checksums[index] = _checksum(self.images[index], self.landmarks[index])
 
     def __getstate__(self) -> Dict[str, Any]:
         return {'args': self.args}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         self.__init__(*state['args'])
+
+
+def _checksum(img: np.ndarray, landmarks: np.ndarray) -> int:
+    return zlib.crc32(landmarks, zlib.crc32(img)) or 1
 
 
 def _shared_array(shape: Tuple[int, ...], dtype) -> np.ndarray:

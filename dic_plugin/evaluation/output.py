@@ -1,6 +1,5 @@
 """What an evaluation hands out: printed tables, CSV, JSON and the plot of cumulative errors."""
 import csv
-import json
 import os
 from typing import Any, Dict, List, Optional
 
@@ -11,7 +10,7 @@ from dic_plugin.evaluation.perceptual import Fid, Lpips, Niqe
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.run import Evaluation, Result
 from dic_plugin.evaluation.summary import ERROR_LIMIT, LEVEL, NUM_RESAMPLES, SEED, Estimate, cumulative_curve
-from dic_plugin.utils.atomic_write import atomic_write
+from dic_plugin.utils.atomic_write import atomic_write, write_json
 
 UNKNOWN = 'not said'
 DEFINITIONS = {
@@ -115,7 +114,7 @@ def write_csv(evaluation: Evaluation, path: str) -> None:
         writer.writerows(zip(evaluation.names, evaluation.files, *(v.tolist() for v in evaluation.columns.values())))
 
 
-def write_json(evaluation: Evaluation, path: str, trained_on: Optional[str] = None) -> None:
+def write_evaluation(evaluation: Evaluation, path: str, trained_on: Optional[str] = None) -> None:
     """Everything: what was measured and how, the reported numbers, and the figures of every image.
 
     NaN becomes null, infinity the string "inf".
@@ -147,8 +146,7 @@ def write_json(evaluation: Evaluation, path: str, trained_on: Optional[str] = No
             dict(name=name, result=file, **dict(zip(titles, map(_plain, row))))
             for name, file, row in zip(evaluation.names, evaluation.files, figures)
         ])
-    with atomic_write(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=1, allow_nan=False)
+    write_json(path, content)
 
 
 def _plain(value: float) -> Any:
@@ -159,15 +157,8 @@ def _plain(value: float) -> Any:
 
 
 def plot_curves(evaluation: Evaluation, path: str) -> None:
-    """Picture (PNG) of the cumulative error curves, one per protocol.
-
-    Raises:
-        ImportError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure  # slow to import, and only this needs it
-    except ImportError as error:
-        raise ImportError(f'the plot {path} needs matplotlib: `pip install matplotlib`.') from error
+    """Draw the cumulative error curves, one per protocol, as PNG."""
+    from matplotlib.figure import Figure  # slow to import, and only this needs it
 
     figure = Figure(figsize=(7, 5), layout='constrained')
     axes = figure.add_subplot()

@@ -105,6 +105,7 @@ def compare(sr: np.ndarray, gt: np.ndarray, protocols: Iterable[str] = tuple(PRO
                              f'{MIN_SIZE}x{MIN_SIZE} pixels.')
     if sr.shape != gt.shape:
         raise ValueError(f'sr is {_size(sr)}, gt {_size(gt)} (width x height); expected one size.')
+    protocols = list(protocols)
     unknown = [name for name in protocols if name not in PROTOCOLS]
     if unknown:
         raise ValueError(f'protocol {unknown[0]!r} is unknown; there are {", ".join(PROTOCOLS)}.')

@@ -171,7 +171,7 @@ def compare(network: DIC, path: str, size: int = 16, batches: Sequence[int] = CH
     reference = LastStep(network).eval()
     sr, landmarks, width = [], [], 0
     for batch in batches:
-        lq = synthetic_lq(batch, size, network.upscale)
+        lq = synthetic_lq(batch, size)
         with torch.no_grad():
             expected = [value.numpy() for value in reference(lq)]
         found = session.run(['sr', 'landmarks'], {'lq': lq.numpy()})
@@ -181,7 +181,7 @@ def compare(network: DIC, path: str, size: int = 16, batches: Sequence[int] = CH
     return Difference(float(np.max(sr)), float(np.max(landmarks)), width)
 
 
-def synthetic_lq(batch: int, size: int, upscale: int, seed: int = 0) -> Tensor:
+def synthetic_lq(batch: int, size: int, seed: int = 0) -> Tensor:
     """Synthetic faces as the network's input, ``batch,3,size,size`` in [0, 1]."""
     gt_size = 8 * size if 32 <= 8 * size <= 256 else 128
     faces = [make_lq(draw_face(seed, index, gt_size)[0], 8) for index in range(batch)]

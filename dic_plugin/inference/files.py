@@ -1,13 +1,12 @@
 """Which files are restored, what their results are called, and how these are written: whole or not at all."""
 import glob
-import json
 import os
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Dict, List, Sequence, Set, Tuple
 
 import cv2
 import numpy as np
 
-from dic_plugin.prepare.photographs import SUFFIXES
+from dic_plugin.data.face_files import IMAGE_EXTENSIONS
 from dic_plugin.utils.atomic_write import atomic_write
 
 EXTENSIONS = ('png', 'jpg', 'webp', 'auto')
@@ -31,9 +30,9 @@ def list_files(inputs: Sequence[str]) -> Tuple[List[str], List[Tuple[str, str]]]
         if os.path.isdir(path):
             found = [
                 os.path.join(path, entry) for entry in sorted(os.listdir(path))
-                if entry.lower().endswith(SUFFIXES) and not entry.startswith('.')
+                if entry.lower().endswith(IMAGE_EXTENSIONS) and not entry.startswith('.')
             ]
-            reason = f'holds no image; expected files that end in {", ".join(SUFFIXES)}'
+            reason = f'holds no image; expected files that end in {", ".join(IMAGE_EXTENSIONS)}'
         elif os.path.isfile(path) or not glob.has_magic(path):  # a file's name may look like a glob
             found, reason = [path] if os.path.exists(path) else [], 'does not exist'
         else:
@@ -87,17 +86,6 @@ def write_image(path: str, image: np.ndarray) -> None:
                          'format (WebP holds up to 16383 a side, JPEG 65500); expected another one, such as png.')
     with atomic_write(path) as temporary, open(temporary, 'wb') as file:
         file.write(content.tobytes())
-
-
-def write_json(path: str, content: Any) -> None:
-    """Write plain values; not-finite numbers are refused.
-
-    Raises:
-        OSError: it cannot be written. A file that was there before is then unchanged.
-    """
-    with atomic_write(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=1, allow_nan=False)
-        file.write('\n')
 
 
 def is_jpeg(path: str) -> bool:

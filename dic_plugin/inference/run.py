@@ -13,13 +13,14 @@ from dic_plugin.faces.crop import MARGIN
 from dic_plugin.faces.face_crop import FaceCrop, crop_aligned, crop_face
 from dic_plugin.faces.find import find_faces
 from dic_plugin.faces.found_face import Detector
-from dic_plugin.inference.files import extension, is_jpeg, result_names, write_image, write_json
+from dic_plugin.inference.files import extension, is_jpeg, result_names, write_image
 from dic_plugin.inference.paste import enlarge_photograph, paste_face, paste_factor
 from dic_plugin.inference.restorer import FaceRestorer, RestoredFaces
 from dic_plugin.inference.strip import draw_face_strip
 from dic_plugin.landmarks.layouts import ORDERS
 from dic_plugin.prepare.photo import Skipped
 from dic_plugin.prepare.process import read_photograph
+from dic_plugin.utils.atomic_write import write_json
 
 FACES, PHOTOS, STRIPS, LANDMARKS = 'faces', 'photos', 'strips', 'landmarks'  # folders of results
 MOST_PENDING = 256 * 2**20  # bytes of photographs that wait for a full batch

@@ -1,12 +1,12 @@
 """The command line and the option file of a run, checked before BasicSR reads them."""
 import argparse
-import os
 from typing import Any, Dict, List, NamedTuple
 
 import yaml
 from basicsr.utils.options import ordered_yaml
 
 from dic_plugin.utils.option_values import OptionError
+from dic_plugin.utils.shipped_options import option_file
 
 __all__ = ['CommandLine', 'check_command_line', 'forced_value', 'normalised']
 
@@ -27,13 +27,13 @@ class CommandLine(NamedTuple):
 def normalised(arguments: List[str]) -> List[str]:
     """Return the arguments as BasicSR's parser knows them.
 
-    torchrun's predecessor passes ``--local-rank`` since torch 2.0, which BasicSR knows as ``--local_rank``; ``~`` in
-    the path of the option file is a shell's only where it stands alone.
+    torchrun's predecessor passes ``--local-rank`` since torch 2.0, which BasicSR knows as ``--local_rank``. The option
+    file may be a shipped one's name, see :func:`dic_plugin.utils.shipped_options.option_file`.
     """
     arguments = [argument.replace('--local-rank', '--local_rank', 1) for argument in arguments]
     return [
-        '-opt=' + os.path.expanduser(argument[5:])
-        if argument.startswith('-opt=') else os.path.expanduser(argument) if before == '-opt' else argument
+        '-opt=' + option_file(argument[5:])
+        if argument.startswith('-opt=') else option_file(argument) if before == '-opt' else argument
         for before, argument in zip(['', *arguments], arguments)
     ]
 

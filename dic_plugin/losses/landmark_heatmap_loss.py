@@ -1,9 +1,9 @@
 """The alignment branch's loss: mean square error of heatmaps (paper equation 7)."""
-from typing import Optional, Tuple
+from typing import Tuple
 
-import torch
 from basicsr.utils.registry import LOSS_REGISTRY
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from dic_plugin.landmarks.heatmaps import render_heatmaps
 
@@ -14,7 +14,7 @@ class LandmarkHeatmapLoss(nn.Module):
 
     Args:
         loss_weight: factor of the loss; 0.1 in the paper.
-        reduction: 'mean' (over everything visible), 'sum' or 'none'.
+        reduction: 'mean', 'sum' or 'none'.
         sigma: standard deviation of the targets in heatmap cells; 1 in the paper.
     """
 
@@ -32,28 +32,12 @@ class LandmarkHeatmapLoss(nn.Module):
         """Heatmaps ``B,K,h,w``, size = (h, w), of landmarks ``B,K,2`` in image pixels, on the landmarks' device."""
         return render_heatmaps(landmarks, size, self.sigma)
 
-    def forward(self, pred: Tensor, target: Tensor, visible: Optional[Tensor] = None) -> Tensor:
-        """Weighted loss.
-
-        Args:
-            pred, target: ``B,K,h,w``.
-            visible: ``B,K``, true (or 1) where a landmark counts. Default: everywhere. The mean of nothing is 0.
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Return the weighted loss of heatmaps ``B,K,h,w``.
 
         Raises:
-            ValueError: the shapes do not belong together.
+            ValueError: the shapes differ.
         """
         if pred.shape != target.shape:
             raise ValueError(f'pred {tuple(pred.shape)} and target {tuple(target.shape)} heatmaps: expected one shape.')
-        loss = (pred - target).square()
-        if visible is not None:
-            if visible.shape != pred.shape[:2]:
-                raise ValueError(f'visible has the shape {tuple(visible.shape)}; expected {tuple(pred.shape[:2])}.')
-            loss = loss * visible.to(loss.dtype)[..., None, None]
-        if self.reduction == 'none':
-            return self.loss_weight * loss
-        if self.reduction == 'sum':
-            return self.loss_weight * loss.sum()
-        if visible is None:
-            return self.loss_weight * loss.mean()
-        cells = visible.to(loss.dtype).sum() * pred.shape[2] * pred.shape[3]
-        return self.loss_weight * loss.sum() / torch.clamp(cells, min=1)
+        return self.loss_weight * F.mse_loss(pred, target, reduction=self.reduction)

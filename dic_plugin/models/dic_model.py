@@ -12,6 +12,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from dic_plugin.checkpoints.files import CheckpointError
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.models.face_model import FaceModel
+from dic_plugin.models.face_validation import FaceResult, Row
 from dic_plugin.models.speed_options import float32, lay_out
 from dic_plugin.utils.drawing import Tile, draw_strip
 from dic_plugin.utils.option_values import choice, path, whole
@@ -62,7 +63,7 @@ class DICModel(FaceModel):
                 raise CheckpointError(
                     f'{hourglass_path}: no such file, but path:pretrain_network_hourglass; expected the '
                     'published hourglass, converted, or one that options/train_hourglass_CelebA.yml '
-                    'trains (README.md, "Train on other faces or landmarks").')
+                    'trains (docs/training.md, "Train on other faces or landmarks").')
             self.load_network(self.get_bare_model(self.net_g).hourglass, hourglass_path, param_key=param_key)
         super().init_training_settings()
         if self.ema_decay > 0:
@@ -125,36 +126,35 @@ class DICModel(FaceModel):
         self.output = self.steps.sr[-1]
         self.net_g.train(self.is_train)
 
-    def _faces(self, batch: Mapping[str, Any]) -> Iterator[Dict[str, Any]]:
-        """One dict per face of the batch just tested: pictures as uint8 BGR, landmarks as NumPy arrays."""
+    def _faces(self, batch: Mapping[str, Any]) -> Iterator[FaceResult]:
         landmarks = [decode_heatmaps(heatmap).cpu().numpy() for heatmap in self.steps.heatmap]
         images = [sr.cpu() for sr in self.steps.sr]
         for i, lq_path in enumerate(batch['lq_path']):
             lq = tensor2img([batch['lq'][i]])
             height, width = images[0].shape[2:]
             bicubic = mmcv.imresize(lq, (width, height), interpolation='bicubic', backend='pillow')
-            rows = [dict(title='bicubic', image=bicubic, landmarks=None)]
+            rows = [Row('bicubic', bicubic, None)]
             rows += [
-                dict(title=f'step {step}', image=tensor2img([sr[i]]), landmarks=points[i])
+                Row(f'step {step}', tensor2img([sr[i]]), points[i])
                 for step, (sr, points) in enumerate(zip(images, landmarks), 1)
             ]
-            yield dict(
+            yield FaceResult(
                 name=osp.splitext(osp.basename(lq_path))[0],
                 lq=lq,
                 gt=tensor2img([batch['gt'][i]]) if 'gt' in batch else None,
                 gt_landmarks=batch['landmarks'][i].numpy() if 'landmarks' in batch else None,
                 rows=rows)
 
-    def _save_pictures(self, face: Mapping[str, Any], dataset_name: str, current_iter: Any) -> None:
+    def _save_pictures(self, face: FaceResult, dataset_name: str, current_iter: Any) -> None:
         """The SR image where BasicSR puts it, and a strip: input, bicubic, every step with its landmarks, truth."""
-        sr_path = self._picture_path(face['name'], dataset_name, current_iter)
+        sr_path = self._picture_path(face.name, dataset_name, current_iter)
         if self.is_train:
             strip_path = osp.splitext(sr_path)[0] + '_steps.png'
         else:
-            strip_path = self._picture_path(face['name'], f'{dataset_name}_steps', current_iter)
-        imwrite(face['rows'][-1]['image'], sr_path)
-        tiles = [Tile('input', face['lq'])]
-        tiles += [Tile(row['title'], row['image'], row['landmarks']) for row in face['rows']]
-        if face['gt'] is not None:
-            tiles.append(Tile('ground truth', face['gt'], face['gt_landmarks']))
+            strip_path = self._picture_path(face.name, f'{dataset_name}_steps', current_iter)
+        imwrite(face.rows[-1].image, sr_path)
+        tiles = [Tile('input', face.lq)]
+        tiles += [Tile(*row) for row in face.rows]
+        if face.gt is not None:
+            tiles.append(Tile('ground truth', face.gt, face.gt_landmarks))
         imwrite(draw_strip(tiles), strip_path)

@@ -1,7 +1,7 @@
 """Trains and tests the networks that find landmarks, by BasicSR's own loops."""
 from collections import OrderedDict
 from os import path as osp
-from typing import Any, Callable, Dict, Iterator, List, Mapping
+from typing import Any, Callable, Iterator, List, Mapping
 
 import torch
 from basicsr.archs import build_network
@@ -12,7 +12,8 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from dic_plugin.archs.feedback_hourglass_arch import RGB_MEAN
 from dic_plugin.data.hourglass_views import VIEWS, draw_views, make_view
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
-from dic_plugin.models.face_model import FaceModel, share_buffers
+from dic_plugin.models.face_model import FaceModel
+from dic_plugin.models.face_validation import FaceResult, Row, share_buffers
 from dic_plugin.models.speed_options import float32, lay_out
 from dic_plugin.utils.drawing import Tile, draw_strip
 from dic_plugin.utils.option_check import unknown
@@ -158,23 +159,20 @@ class LandmarkModel(FaceModel):
             }
         self.net_g.train(self.is_train)
 
-    def _faces(self, batch: Mapping[str, Any]) -> Iterator[Dict[str, Any]]:
+    def _faces(self, batch: Mapping[str, Any]) -> Iterator[FaceResult]:
         found = {kind: decode_heatmaps(heatmap).cpu().numpy() for kind, heatmap in self.heatmaps.items()}
         for i, lq_path in enumerate(batch['lq_path']):
-            yield dict(
+            yield FaceResult(
                 name=osp.splitext(osp.basename(lq_path))[0],
                 gt=tensor2img([batch['gt'][i]]),
                 gt_landmarks=batch['landmarks'][i].numpy() if 'landmarks' in batch else None,
-                rows=[
-                    dict(title=kind, image=tensor2img([view[i]]), landmarks=found[kind][i])
-                    for kind, view in self.views.items()
-                ])
+                rows=[Row(kind, tensor2img([view[i]]), found[kind][i]) for kind, view in self.views.items()])
 
-    def _save_pictures(self, face: Mapping[str, Any], dataset_name: str, current_iter: Any) -> None:
+    def _save_pictures(self, face: FaceResult, dataset_name: str, current_iter: Any) -> None:
         """A strip: every kind of view with the landmarks found on it, and the face with the true ones."""
-        tiles = [Tile(row['title'], row['image'], row['landmarks']) for row in face['rows']]
-        tiles.append(Tile('truth', face['gt'], face['gt_landmarks']))
-        imwrite(draw_strip(tiles), self._picture_path(face['name'], dataset_name, current_iter))
+        tiles = [Tile(*row) for row in face.rows]
+        tiles.append(Tile('truth', face.gt, face.gt_landmarks))
+        imwrite(draw_strip(tiles), self._picture_path(face.name, dataset_name, current_iter))
 
 
 def _check_views(views: Any, where: str) -> None:

@@ -7,7 +7,7 @@ torch's own operations everywhere else: on GPUs, under autocast, compiled, trace
 """
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,17 @@ def native(enabled: bool) -> Iterator[None]:
         yield
     finally:
         _native.reset(token)
+
+
+def with_present_choice(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function such that it keeps the present choice of ``native`` when it is called elsewhere."""
+    enabled = _native.get()
+
+    def call(*args: Any) -> Any:
+        with native(enabled):
+            return function(*args)
+
+    return call
 
 
 def lay_out_weights(network: nn.Module) -> nn.Module:

@@ -2,26 +2,26 @@
 import hashlib
 import os
 import re
-from typing import Dict, FrozenSet, Iterator, List, Tuple
+from typing import Dict, FrozenSet, Iterator, List, Optional, Tuple
 
+from dic_plugin.data.face_files import IMAGE_EXTENSIONS
 from dic_plugin.prepare.photo import Photo
 
-__all__ = ['SUFFIXES', 'list_photographs']
-
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+__all__ = ['list_photographs']
 
 # LMDB allows keys of 511 bytes, most file systems names of 255, to which a suffix is added.
 MAX_NAME_LENGTH = 200
 
 
-def list_photographs(folder: str) -> Tuple[List[Photo], List[Tuple[str, str]]]:
+def list_photographs(folder: str, output: Optional[str] = None) -> Tuple[List[Photo], List[Tuple[str, str]]]:
     """The photographs in a folder and its subfolders, in the order of their relative paths, byte by byte.
 
-    A photograph is a file with one of :data:`SUFFIXES`, in capitals or not. Hidden files and folders are left out;
+    A photograph is a file with one of IMAGE_EXTENSIONS, in capitals or not. Hidden files and folders are left out;
     links to files and folders are followed.
 
     Args:
         folder: The folder.
+        output: Folder of the prepared set, which may be inside: it and the unfinished set beside it are left out.
 
     Returns:
         The photographs, and those that cannot be used as (relative path, reason).
@@ -33,10 +33,11 @@ def list_photographs(folder: str) -> Tuple[List[Photo], List[Tuple[str, str]]]:
     if not os.path.isdir(folder):
         missing = 'is no folder' if os.path.exists(folder) else 'does not exist'
         raise FileNotFoundError(f'The folder of photographs {folder!r} {missing}.')
-    is_file = dict(_walk(folder, '', frozenset()))
+    own = () if output is None else (output, f'{os.path.normpath(output)}.unfinished')
+    is_file = dict(_walk(folder, '', frozenset(map(os.path.realpath, own))))
     if not is_file:
         raise ValueError(
-            f'The folder {folder!r} holds no photograph; expected files that end in {", ".join(SUFFIXES)}, '
+            f'The folder {folder!r} holds no photograph; expected files that end in {", ".join(IMAGE_EXTENSIONS)}, '
             'in it or in its subfolders.')
     photos: List[Photo] = []
     unusable: List[Tuple[str, str]] = []
@@ -61,7 +62,7 @@ def list_photographs(folder: str) -> Tuple[List[Photo], List[Tuple[str, str]]]:
 def _walk(folder: str, prefix: str, above: FrozenSet[str]) -> Iterator[Tuple[str, bool]]:
     """Relative paths with an image's suffix, and whether they are files.
 
-    ``above`` are the folders on the way here, lest a link leads in circles.
+    ``above`` are folders not to be entered: those on the way here, lest a link leads in circles, and the output.
     """
     # BasicSR's scandir takes a hidden or broken file for a folder, and os.walk passes over folders it may not read.
     real = os.path.realpath(folder)
@@ -73,7 +74,7 @@ def _walk(folder: str, prefix: str, above: FrozenSet[str]) -> Iterator[Tuple[str
                 continue
             if entry.is_dir():
                 yield from _walk(entry.path, f'{prefix}{entry.name}/', above | {real})
-            elif entry.name.lower().endswith(SUFFIXES):
+            elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
                 yield prefix + entry.name, entry.is_file()
 
 

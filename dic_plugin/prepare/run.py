@@ -23,10 +23,11 @@ from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.photo import AnnotationSource, Photo, Skipped
 from dic_plugin.prepare.photographs import list_photographs
 from dic_plugin.prepare.process import CropSettings, SkippedPhoto, Task, prepare_photo
-from dic_plugin.prepare.settings import describe_settings, difference, read_record, write_json
+from dic_plugin.prepare.settings import describe_settings, difference, read_record
 from dic_plugin.prepare.shards import PHOTOS_PER_SHARD, save_shard, shard_path
 from dic_plugin.prepare.splits import read_split
 from dic_plugin.prepare.workers import worker_pool
+from dic_plugin.utils.atomic_write import write_json
 
 __all__ = ['NothingPrepared', 'prepare']
 
@@ -61,7 +62,7 @@ def prepare(options) -> Tuple[Counts, bool]:
         NothingPrepared: no photograph gave a face.
         KeyboardInterrupt: interrupted; what was done is kept.
     """
-    photos, unnamed = list_photographs(options.photos)
+    photos, unnamed = list_photographs(options.photos, options.output)
     sources = _open_sources(options, photos)
     settings = describe_settings(options, photos, None if sources.from_files else sources.landmarks.model)
     record = read_record(os.path.join(options.output, 'prepared.json'))

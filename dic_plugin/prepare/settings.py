@@ -5,9 +5,8 @@ import os
 from typing import Any, Dict, Iterable, List, Optional
 
 from dic_plugin.prepare.photo import Photo
-from dic_plugin.utils.atomic_write import atomic_write
 
-__all__ = ['describe_settings', 'difference', 'read_record', 'write_json']
+__all__ = ['describe_settings', 'difference', 'read_record']
 
 FORMAT = 1  # of the prepared set; raised when the same settings give other bytes
 
@@ -46,7 +45,7 @@ def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dic
 
 
 def read_record(path: str) -> Optional[Dict[str, Any]]:
-    """What :func:`write_json` wrote, ``settings`` among it; None where there is no file.
+    """Return the record of a prepared set, with its ``settings``; None where there is no file.
 
     Raises:
         ValueError: the file is damaged.
@@ -71,13 +70,6 @@ def difference(before: Dict[str, Any], now: Dict[str, Any]) -> str:
                 return f'{key}: the files, or what is in them, have changed'
             return f'{key} was {json.dumps(before.get(key))} and is {json.dumps(now.get(key))}'
     return ''
-
-
-def write_json(path: str, content: Dict[str, Any]) -> None:
-    """Write a record; whole or not at all, and the same bytes for the same content."""
-    with atomic_write(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=2)
-        file.write('\n')
 
 
 def _describe_path(path: str) -> Dict[str, str]:

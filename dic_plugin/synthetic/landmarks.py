@@ -7,8 +7,6 @@ from .head import jaw_line
 from .params import FaceParams
 from .shape import lift, radius_at
 
-NUM_LANDMARKS = 68
-
 
 def brow_curve(p: FaceParams, t: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Middle line of the brow, |x| and y, for t from 0 (inner end) to 1 (outer end)."""

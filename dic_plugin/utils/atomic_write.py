@@ -1,12 +1,13 @@
 """Files that appear whole or not at all."""
+import json
 import os
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Any, Iterator, Union
 from uuid import uuid4
 
 
 @contextmanager
-def atomic_write(path: str) -> Iterator[str]:
+def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
     """A temporary name beside ``path``; what is written there takes its place at the end, or vanishes on an error.
 
     Raises:
@@ -20,3 +21,23 @@ def atomic_write(path: str) -> Iterator[str]:
     finally:
         if os.path.exists(temporary):
             os.remove(temporary)
+
+
+def write_text(path: Union[str, os.PathLike], text: str) -> None:
+    """Write a text file.
+
+    Raises:
+        OSError: it cannot be written. What was there before is then unchanged.
+    """
+    with atomic_write(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+        file.write(text)
+
+
+def write_json(path: str, content: Any) -> None:
+    """Write plain values as JSON; the same bytes for the same content.
+
+    Raises:
+        OSError: it cannot be written. What was there before is then unchanged.
+        ValueError: a number is not finite.
+    """
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + '\n')

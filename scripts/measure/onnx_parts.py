@@ -53,7 +53,7 @@ def compare_speed(network: DIC,
         reference = LastStep(network).eval()
         speeds = []
         for batch in batches:
-            lq = synthetic_lq(batch, size, network.upscale)
+            lq = synthetic_lq(batch, size)
             values = lq.numpy()
             ways = dict(pytorch=lambda: reference(lq), onnx=lambda: session.run(None, {'lq': values}))
             with torch.inference_mode():

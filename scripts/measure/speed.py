@@ -39,14 +39,14 @@ Row = Sequence[Any]
 
 
 def inference(args: argparse.Namespace, network: DIC) -> Iterator[str]:
-    lq = synthetic_lq(max(args.batches), 16, network.upscale).to(args.device)
+    lq = synthetic_lq(max(args.batches), 16).to(args.device)
     rows = [(result.batch, result.name, f'{result.seconds * 1e3:.1f}', f'{result.ratio:.2f}', f'{result.error:.1e}',
              f'{result.psnr:.1f}') for result in compare_inference(network, lq, args.batches, args.rounds)]
     yield from table(('faces', 'way', 'ms', 'times as fast', 'largest difference', 'PSNR to plain (dB)'), rows)
 
 
 def training(args: argparse.Namespace, network: DIC) -> Iterator[str]:
-    lq = synthetic_lq(args.train_batch, 16, network.upscale).to(args.device)
+    lq = synthetic_lq(args.train_batch, 16).to(args.device)
     rows = [(result.name, f'{result.seconds * 1e3:.0f}', f'{result.ratio:.2f}', f'{result.error:.1e}')
             for result in compare_training(network.train(), lq, args.rounds)]
     yield f'Batch {args.train_batch}.\n'
@@ -72,7 +72,7 @@ def stages(args: argparse.Namespace, network: DIC) -> Iterator[str]:
     machine = measure_machine(torch.device(args.device), clock)
     if args.device == 'cpu':
         lay_out_weights(network)
-    lq = synthetic_lq(1, 16, network.upscale).to(args.device)
+    lq = synthetic_lq(1, 16).to(args.device)
     yield (
         f'One face, fp32. Machine: {machine.gflops:.0f} GFLOP/s in a matrix product, {machine.gigabytes:.0f} GB/s in a '
         'copy.\n')

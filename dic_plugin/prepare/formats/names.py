@@ -6,8 +6,8 @@ folders or an ending that it does not have here. The closest of these readings c
 import os
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
+from dic_plugin.data.face_files import IMAGE_EXTENSIONS
 from dic_plugin.prepare.photo import Photo, Skipped
-from dic_plugin.prepare.photographs import SUFFIXES
 
 __all__ = ['AnnotatedNames', 'match_names']
 
@@ -74,7 +74,7 @@ class _Readings:
         yield self._by_path, _ends(path)
         yield self._by_file_name, () if has_folder else (path, )
         stem, ending = os.path.splitext(path)
-        for form in (path, stem) if ending.lower() in SUFFIXES else (path, ):
+        for form in (path, stem) if ending.lower() in IMAGE_EXTENSIONS else (path, ):
             yield self._by_path_without_ending, _ends(form)
             yield self._by_stem, () if has_folder else (form, )
 

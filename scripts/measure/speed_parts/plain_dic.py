@@ -16,7 +16,7 @@ from dic_plugin.landmarks.heatmaps import component_maps
 
 
 def plain_forward(network: DIC, x: Tensor) -> DICOutput:
-    """Every step's image and heatmaps of ``x``, as ``network(x, return_steps=True)`` gives them (design, section 4)."""
+    """Every step's image and heatmaps of ``x``, as ``network(x, return_steps=True)`` gives them."""
     mean = network.mean.view(3, 1, 1)
     x = x - mean
     base = F.interpolate(x, scale_factor=network.upscale, mode='bilinear', align_corners=False)
