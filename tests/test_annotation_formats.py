@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from annotated import POINTS, lines, only_face, photos_of, write_list
 
+from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.agreement import five_point_error
 from dic_plugin.prepare.formats import open_annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points, read_partition
 from dic_plugin.prepare.formats.names import match_names
-from dic_plugin.prepare.photo import Skipped
 
 
 # ---------------------------------------------------------------- iBUG

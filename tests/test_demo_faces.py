@@ -104,6 +104,15 @@ def test_every_face_of_a_photograph_largest_first_with_what_to_mind(restorer, tm
     assert found[1].crop.side < 128 and pictures.psnr(found[1], 1) is None  # no truth of the result's size
 
 
+def test_a_face_outside_the_photograph_does_not_take_the_others_with_it(restorer, tmp_path, monkeypatch):
+    find = TwoFaces.find
+    outside = FoundFace(draw_face(0, 0)[1] + 10000, confidence=1.)
+    monkeypatch.setattr(TwoFaces, 'find', lambda self, img: [*find(self, img), outside])
+    monkeypatch.setattr(demo_faces, '_detector', TwoFaces)
+    found = restore_photo(restorer, write(tmp_path / 'three.png', draw_face(0, 1, 256)[0]))
+    assert len(found) == 2 and 'a face is left out: ' in ' '.join(found[0].notes)
+
+
 def test_a_face_crop_is_taken_whole(restorer, tmp_path):
     truth = draw_face(0, 1)[0]
     face, = restore_photo(restorer, write(tmp_path / 'crop.png', truth), aligned=True)

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from annotated import BOX, POINTS, only_face, photos_of, write_list
 
+from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.formats import open_annotations
-from dic_plugin.prepare.photo import Skipped
 
 
 @pytest.mark.parametrize('count, order', [(68, 'ibug68'), (194, 'helen194'), (5, 'celeba5')])

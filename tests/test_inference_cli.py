@@ -20,7 +20,7 @@ from photographs import make_photographs
 import dic_plugin
 from dic_plugin import FaceRestorer
 from dic_plugin.cli import infer as cli
-from dic_plugin.faces import cautions, find
+from dic_plugin.faces import cautions, find, photograph
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.inference import files, paste, run
 from dic_plugin.inference.paste import enlarge_photograph
@@ -217,7 +217,7 @@ def test_an_error_about_one_file_does_not_stop_the_rest(weights, tmp_path, monke
             raise ValueError('it is all black')
         return []
 
-    monkeypatch.setattr(run, 'cautions_of', cautions_of)
+    monkeypatch.setattr(photograph, 'cautions_of', cautions_of)
     crops = write_crops(tmp_path / 'in', 2)
     cv2.imwrite(str(crops / 'black.png'), np.zeros((16, 16, 3), np.uint8))
     written = infer(weights, tmp_path, '-i', crops, '--aligned')

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from annotated import POINTS, lines, only_face, photos_of
 
+from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.formats import open_annotations
-from dic_plugin.prepare.photo import Skipped
 
 
 def openface(rows, first=('frame', 'face_id', 'timestamp'), success=True, end='\r\n'):

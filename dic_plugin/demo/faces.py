@@ -5,14 +5,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
-from dic_plugin.faces.cautions import cautions_of, weights_cautions
+from dic_plugin.faces.cautions import weights_cautions
 from dic_plugin.faces.detectors import make_detector
-from dic_plugin.faces.face_crop import FaceCrop, crop_aligned, crop_face
-from dic_plugin.faces.find import find_faces
+from dic_plugin.faces.face_crop import FaceCrop, crop_aligned
+from dic_plugin.faces.photograph import Skipped, faces_of_photograph
 from dic_plugin.inference import FaceRestorer, RestoredStep
-from dic_plugin.inference.files import is_jpeg
-from dic_plugin.prepare.photo import Skipped
-from dic_plugin.prepare.process import read_photograph
 from dic_plugin.synthetic import draw_face
 
 SYNTHETIC_SEED = 7  # no recipe trains or tests on these
@@ -105,20 +102,17 @@ def restore_photo(restorer: FaceRestorer, path: str, aligned: bool = False) -> L
     """
     name = os.path.basename(path)
     try:
-        photo = read_photograph(path)
+        found = faces_of_photograph(path, None if aligned else _detector(), restorer.input_size, restorer.upscale)
     except Skipped as error:
         raise ValueError(f'{name}: {error}. Expected a photograph (PNG, JPEG, ...).') from None
-    if aligned:
-        titles, crops = [name], [crop_aligned(photo, restorer.input_size, restorer.upscale)]
-    else:
-        found = find_faces(photo, _detector())
-        if not found:
-            raise ValueError(f'{name}: no face was found. If it shows nothing but a face, say that it is a face crop.')
-        crops = [crop_face(photo, face, restorer.input_size, restorer.upscale) for face in found]
-        titles = [f'{name}, face {number} of {len(crops)}' for number in range(1, len(crops) + 1)]
-    cautions = [cautions_of(crop, photo, is_jpeg(path), restorer.input_size) for crop in crops]
-    notes = [[f'{caution.kind} ({caution.detail})' for caution in several] for several in cautions]
-    return _restore(restorer, titles, crops, weights_cautions(restorer.trained_on, None, True), notes)
+    if not found.crops:
+        raise ValueError(f'{name}: no face was found. If it shows nothing but a face, say that it is a face crop.')
+    titles = [name if aligned else f'{name}, face {number} of {len(found.crops)}'
+              for number in range(1, len(found.crops) + 1)]  # yapf: disable
+    left_out = [f'a face is left out: {reason}' for reason in found.left_out]
+    notes = [[f'{caution.kind} ({caution.detail})' for caution in several] for several in found.cautions]
+    of_all = [*weights_cautions(restorer.trained_on, None, True), *left_out]
+    return _restore(restorer, titles, found.crops, of_all, notes)
 
 
 @lru_cache(maxsize=1)

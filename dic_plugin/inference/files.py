@@ -86,9 +86,3 @@ def write_image(path: str, image: np.ndarray) -> None:
                          'format (WebP holds up to 16383 a side, JPEG 65500); expected another one, such as png.')
     with atomic_write(path) as temporary, open(temporary, 'wb') as file:
         file.write(content.tobytes())
-
-
-def is_jpeg(path: str) -> bool:
-    """Whether the file begins as a JPEG does, whatever it is called."""
-    with open(path, 'rb') as file:
-        return file.read(2) == b'\xff\xd8'

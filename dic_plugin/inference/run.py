@@ -8,18 +8,16 @@ from typing import Any, Callable, DefaultDict, Dict, List, NamedTuple, Optional,
 import numpy as np
 from tqdm import tqdm
 
-from dic_plugin.faces.cautions import Caution, cautions_of
+from dic_plugin.faces.cautions import Caution
 from dic_plugin.faces.crop import MARGIN
-from dic_plugin.faces.face_crop import FaceCrop, crop_aligned, crop_face
-from dic_plugin.faces.find import find_faces
+from dic_plugin.faces.face_crop import FaceCrop
 from dic_plugin.faces.found_face import Detector
-from dic_plugin.inference.files import extension, is_jpeg, result_names, write_image
+from dic_plugin.faces.photograph import Skipped, faces_of_photograph
+from dic_plugin.inference.files import extension, result_names, write_image
 from dic_plugin.inference.paste import enlarge_photograph, paste_face, paste_factor
 from dic_plugin.inference.restorer import FaceRestorer, RestoredFaces
 from dic_plugin.inference.strip import draw_face_strip
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.prepare.photo import Skipped
-from dic_plugin.prepare.process import read_photograph
 from dic_plugin.utils.atomic_write import write_json
 
 FACES, PHOTOS, STRIPS, LANDMARKS = 'faces', 'photos', 'strips', 'landmarks'  # folders of results
@@ -144,23 +142,11 @@ def _keep_sources(files: Sequence[str], settings: Settings) -> None:
 
 def _open(path: str, name: str, restorer: FaceRestorer, settings: Settings, detector: Optional[Detector],
           say: Say) -> _Job:
-    image = read_photograph(path)
-    size, upscale = restorer.input_size, restorer.upscale
-    if settings.aligned:
-        crops = [crop_aligned(image, size, upscale)]
-    else:
-        crops, left_out = [], []
-        for face in find_faces(image, detector, settings.min_face):
-            try:
-                crops.append(crop_face(image, face, size, upscale, settings.margin))
-            except ValueError as error:
-                left_out.append(str(error))
-        if left_out and not crops:
-            raise Skipped(left_out[0])
-        for reason in left_out:
-            say(f'{path}: a face is left out: {reason}')
-    jpeg = is_jpeg(path)
-    return _Job(path, name, image, crops, [cautions_of(crop, image, jpeg, size) for crop in crops])
+    found = faces_of_photograph(path, None if settings.aligned else detector, restorer.input_size, restorer.upscale,
+                                settings.margin, settings.min_face)
+    for reason in found.left_out:
+        say(f'{path}: a face is left out: {reason}')
+    return _Job(path, name, found.image, found.crops, found.cautions)
 
 
 def _finish(jobs: List[_Job], restorer: FaceRestorer, settings: Settings, report: Report, say: Say) -> None:

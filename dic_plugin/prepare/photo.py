@@ -6,7 +6,7 @@ from typing import List, NamedTuple, Protocol
 
 from dic_plugin.faces.found_face import FoundFace
 
-__all__ = ['AnnotationSource', 'Photo', 'Skipped']
+__all__ = ['AnnotationSource', 'Photo']
 
 
 class Photo(NamedTuple):
@@ -20,10 +20,6 @@ class Photo(NamedTuple):
     name: str
     path: str
     relative: str
-
-
-class Skipped(Exception):
-    """A photograph cannot be used; the text is the reason, in a few words without the file's name."""
 
 
 class AnnotationSource(Protocol):

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.data.face_files import decode_rgb
 from dic_plugin.faces.crop import MARGIN, Placement, cut, place, square_around, square_of_box
 from dic_plugin.faces.found_face import Detector, FoundFace
+from dic_plugin.faces.photograph import Skipped, read_photograph
 from dic_plugin.prepare.agreement import five_point_error
 from dic_plugin.prepare.image_store import PNG_LEVEL
-from dic_plugin.prepare.photo import Photo, Skipped
+from dic_plugin.prepare.photo import Photo
 
-__all__ = ['CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'prepare_photo', 'read_photograph']
+__all__ = ['CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'prepare_photo']
 
 MIN_SIDE = 16  # of a face in the photograph, in pixels; the size that the network starts from
 
@@ -150,36 +150,6 @@ def _prepare(task: Task, settings: CropSettings, detector: Optional[Detector]) -
         padding=placement.padding,
         num_faces=num_faces,
         confidence=face.confidence)
-
-
-def read_photograph(path: str) -> np.ndarray:
-    """A photograph as it is shown, uint8 RGB (H, W, 3).
-
-    Raises:
-        Skipped: it cannot be read or decoded, with the reason.
-    """
-    try:
-        with open(path, 'rb') as file:
-            content = file.read()
-    except OSError as error:
-        raise Skipped(f'cannot be read ({error.strerror})') from error
-    if _is_truncated_jpeg(content):
-        raise Skipped('cannot be decoded (the JPEG is truncated)')
-    try:
-        return decode_rgb(content, 'image')
-    except ValueError as error:
-        raise Skipped(str(error).replace('image: ', '', 1).rstrip('.')) from error
-    except cv2.error as error:  # more pixels than OpenCV allows, for one
-        raise Skipped(f'cannot be decoded ({" ".join(str(error).split())})') from error
-
-
-def _is_truncated_jpeg(content: bytes) -> bool:
-    """Whether the last scan of a JPEG has no end; OpenCV 4 fills such an image up with grey, and says nothing."""
-    if content[:2] != b'\xff\xd8' or content[-2:] == b'\xff\xd9':
-        return False
-    # Some cameras append data of their own behind the end, so that it may stand before the end of the file.
-    scan = content.rfind(b'\xff\xda')
-    return content.find(b'\xff\xd9', max(scan, 0)) < 0
 
 
 def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple[FoundFace, int]:

@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 from dic_plugin.faces.detectors import make_detector
 from dic_plugin.faces.found_face import Detector
+from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.finish import Counts, build_set, count, write_skipped
 from dic_plugin.prepare.formats import open_annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points
 from dic_plugin.prepare.formats.names import match_names
-from dic_plugin.prepare.photo import AnnotationSource, Photo, Skipped
+from dic_plugin.prepare.photo import AnnotationSource, Photo
 from dic_plugin.prepare.photographs import list_photographs
 from dic_plugin.prepare.process import CropSettings, SkippedPhoto, Task, prepare_photo
 from dic_plugin.prepare.settings import describe_settings, difference, read_record

@@ -7,7 +7,8 @@ import os
 from typing import Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from dic_plugin.data.face_files import IMAGE_EXTENSIONS
-from dic_plugin.prepare.photo import Photo, Skipped
+from dic_plugin.faces.photograph import Skipped
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['AnnotatedNames', 'match_names']
 

@@ -13,11 +13,12 @@ from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequenc
 import numpy as np
 
 from dic_plugin.faces.found_face import FoundFace
+from dic_plugin.faces.photograph import Skipped
 from dic_plugin.landmarks.layouts import ORDERS
 from dic_plugin.prepare.formats.names import AnnotatedNames
 from dic_plugin.prepare.formats.sources import FileSource, finite_faces
 from dic_plugin.prepare.formats.text import parse_numbers
-from dic_plugin.prepare.photo import AnnotationSource, Photo, Skipped
+from dic_plugin.prepare.photo import AnnotationSource, Photo
 
 __all__ = ['OpenFaceTable', 'open_openface_files', 'open_openface_table', 'read_openface']
 

@@ -7,8 +7,9 @@ from typing import Callable, Dict, List, Optional, Sequence
 import numpy as np
 
 from dic_plugin.faces.found_face import FoundFace
+from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.formats.names import AnnotatedNames
-from dic_plugin.prepare.photo import Photo, Skipped
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['FileSource', 'TableSource', 'finite_faces']
 
