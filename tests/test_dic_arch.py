@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC, AttentiveFusion, DICOutput, FeedbackHourglass
+from dic_plugin.export.onnx_file import FIRST_TORCH
 from dic_plugin.landmarks.layouts import component_groups
 
 SMALL = dict(num_feat=4, num_groups=2, num_steps=3, hg_num_feat=8, num_fusion_block=1, projection_scale=2)
@@ -189,6 +190,8 @@ def test_traces():
         assert torch.allclose(traced(faces(3)), network(faces(3)), atol=1e-5)
 
 
+@pytest.mark.skipif(
+    torch.torch_version.TorchVersion(torch.__version__) < FIRST_TORCH, reason='the export to ONNX needs a newer torch')
 def test_exports_to_onnx_with_any_batch_size():
     onnxruntime = pytest.importorskip('onnxruntime', reason='the ONNX test needs onnx, onnxscript and onnxruntime')
     network, file = small().eval(), io.BytesIO()
