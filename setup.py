@@ -94,13 +94,12 @@ setup(
         'tests': [
             *faces,
             *onnx,
-            'flake8',
             'gradio>=6',
             'hypothesis',
-            'isort',
             'pytest',
             'pytest-timeout',
             'pytest-xdist>=3.8',
+            'ruff',
             'selenium',
             'setuptools<81',  # face_recognition_models imports pkg_resources
             'wheel',

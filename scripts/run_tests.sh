@@ -28,8 +28,7 @@ fi
 code=(dic_plugin scripts tests basicsr setup.py)
 echo "[tests] formatting"
 "$python" -m yapf --diff --recursive "${code[@]}" || { echo "[tests] to format: yapf -i -r ${code[*]}" >&2; exit 1; }
-"$python" -m isort --check-only "${code[@]}" || { echo "[tests] to sort: isort ${code[*]}" >&2; exit 1; }
-"$python" -m flake8 "${code[@]}"
+"$python" -m ruff check "${code[@]}" || { echo "[tests] to mend what can be: ruff check --fix ${code[*]}" >&2; exit 1; }
 echo "[tests] pytest"
 # files side by side, each with one thread: with more, two processes on two cores hinder each other tenfold
 export OMP_NUM_THREADS=1

@@ -42,7 +42,7 @@ fi
 supported "$python" || die "$venv holds another Python; remove it or set DIC_VENV."
 
 # --- what it holds: done once for every change of the requirements
-wanted=$(cat setup.py scripts/setup_env.sh scripts/install_basicsr.py dic_plugin/ops/src/* | cksum | cut -d' ' -f1)-$("$python" -c 'import platform; print(platform.python_version())')
+wanted=$(cat setup.py pyproject.toml scripts/setup_env.sh scripts/install_basicsr.py dic_plugin/ops/src/* | cksum | cut -d' ' -f1)-$("$python" -c 'import platform; print(platform.python_version())')
 for stamp in "$venv/.dic_plugin$extra" "$venv/.dic_plugintests"; do
     if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted:$PWD" ]; then
         say "$venv is ready: source $venv/bin/activate"

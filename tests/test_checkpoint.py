@@ -7,8 +7,15 @@ import torch
 from torch import nn
 
 from dic_plugin.checkpoints import files as checkpoint
-from dic_plugin.checkpoints.files import (CheckpointError, check_shapes, load_into, load_params, load_tensors,
-                                          save_params, strip_module)
+from dic_plugin.checkpoints.files import (
+    CheckpointError,
+    check_shapes,
+    load_into,
+    load_params,
+    load_tensors,
+    save_params,
+    strip_module,
+)
 
 
 def weights():

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from native_cases import needs_native, rand, small_network
 from torch import nn
 
-from dic_plugin.ops import (ConvSequential, conv_act, lay_out_weights, native, native_conv, native_is_available,
-                            reuses_memory)
+from dic_plugin.ops import (
+    ConvSequential,
+    conv_act,
+    lay_out_weights,
+    native,
+    native_conv,
+    native_is_available,
+    reuses_memory,
+)
 
 LEVELS = [level for level in (1, 2) if level <= native_conv.level()]
 

@@ -18,8 +18,12 @@ from reference import GOLDEN, assert_digest, fill, published_shapes, wave_input
 from dic_plugin.archs import DIC, FeedbackHourglass, StackedHourglass
 from dic_plugin.checkpoints.files import load_params, load_tensors
 from dic_plugin.checkpoints.published import convert, option_lines
-from dic_plugin.checkpoints.published_names import (openmmlab_light_cnn_name, openmmlab_name, published_hourglass_name,
-                                                    published_name)
+from dic_plugin.checkpoints.published_names import (
+    openmmlab_light_cnn_name,
+    openmmlab_name,
+    published_hourglass_name,
+    published_name,
+)
 from dic_plugin.cli import convert as convert_command
 
 SCRIPT = Path(__file__).parents[1] / 'scripts' / 'convert_checkpoint.py'

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import basicsr.train
 import pytest
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
 
+import basicsr.train
 import dic_plugin
 from dic_plugin.launch.command_line import normalised
 

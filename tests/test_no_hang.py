@@ -17,7 +17,7 @@ def test_a_test_that_hangs_fails_and_leaves_no_process(tmp_path):
     (tmp_path / 'conftest.py').write_text((ROOT / 'tests/conftest.py').read_text())
     mark = tmp_path.name
     (tmp_path / 'test_it.py').write_text(HANGING.replace('MARK', mark))
-    command = [sys.executable, '-m', 'pytest', '-q', '-c', ROOT / 'setup.cfg', '--rootdir', tmp_path, tmp_path,
+    command = [sys.executable, '-m', 'pytest', '-q', '-c', ROOT / 'pyproject.toml', '--rootdir', tmp_path, tmp_path,
                '-o', 'timeout=5', '-p', 'no:cacheprovider']  # yapf: disable
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1 and 'Timeout' in done.stdout, done.stdout + done.stderr

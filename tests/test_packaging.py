@@ -35,7 +35,7 @@ def test_version_is_read_without_importing_the_package():
 def wheel(tmp_path_factory):
     """The wheel, built from a copy of what goes into it, because building leaves files beside setup.py."""
     source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    wanted = ['setup.py', 'setup.cfg', 'MANIFEST.in', 'LICENSE', *ROOT.glob('README.md')]
+    wanted = ['setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', *ROOT.glob('README.md')]
     wanted += [f for folder in ('dic_plugin', 'options') for f in (ROOT / folder).rglob('*') if f.is_file()]
     for path in (ROOT / name for name in wanted):
         if '__pycache__' not in path.parts:

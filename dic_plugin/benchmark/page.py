@@ -8,8 +8,18 @@ from dic_plugin.benchmark.page_parts import SCRIPT, STYLE
 from dic_plugin.benchmark.plots import DPI, colours
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.stages import Run
-from dic_plugin.benchmark.table import (DIFFERENCES, QUOTED, UNCONFIRMED, Value, best, cell, differences, facts,
-                                        headings, mean_of)
+from dic_plugin.benchmark.table import (
+    DIFFERENCES,
+    QUOTED,
+    UNCONFIRMED,
+    Value,
+    best,
+    cell,
+    differences,
+    facts,
+    headings,
+    mean_of,
+)
 from dic_plugin.evaluation.summary import Estimate
 
 PLOT_TITLES = {

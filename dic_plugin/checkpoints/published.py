@@ -15,9 +15,14 @@ from torch import Tensor, nn
 
 from dic_plugin.archs import DIC, FeedbackHourglass, LightCNNDiscriminator, LightCNNFeature, StackedHourglass
 from dic_plugin.checkpoints.files import CheckpointError, check_shapes, is_state_dict, strip_module
-from dic_plugin.checkpoints.published_names import (Name, openmmlab_light_cnn_name, openmmlab_name,
-                                                    published_hourglass_name, published_name,
-                                                    published_stacked_hourglass_name)
+from dic_plugin.checkpoints.published_names import (
+    Name,
+    openmmlab_light_cnn_name,
+    openmmlab_name,
+    published_hourglass_name,
+    published_name,
+    published_stacked_hourglass_name,
+)
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
 from dic_plugin.landmarks.layouts import component_groups
 

@@ -9,11 +9,28 @@ from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, T
 
 import torch
 from basicsr.models import lr_scheduler
-from basicsr.utils.registry import (ARCH_REGISTRY, DATASET_REGISTRY, LOSS_REGISTRY, METRIC_REGISTRY, MODEL_REGISTRY,
-                                    Registry)
+from basicsr.utils.registry import (
+    ARCH_REGISTRY,
+    DATASET_REGISTRY,
+    LOSS_REGISTRY,
+    METRIC_REGISTRY,
+    MODEL_REGISTRY,
+    Registry,
+)
 
-from dic_plugin.utils.option_values import (Kind, OptionError, choice, flag, number, path, read_number, read_value,
-                                            read_values, text, whole)
+from dic_plugin.utils.option_values import (
+    Kind,
+    OptionError,
+    choice,
+    flag,
+    number,
+    path,
+    read_number,
+    read_value,
+    read_values,
+    text,
+    whole,
+)
 
 __all__ = ['OptionError', 'check_keys', 'check_options', 'dataset_options']
 
