@@ -62,10 +62,9 @@ def start_on(hosts, folders, rendezvous, *arguments):
     return processes
 
 
-@pytest.mark.parametrize('rendezvous', ['static', 'c10d'])
-def test_two_hosts_train_as_one(hosts, tmp_path, rendezvous):
+def test_two_hosts_train_as_one(hosts, tmp_path):
     folders = [tmp_path / 'a', tmp_path / 'b']
-    processes = start_on(hosts, folders, rendezvous)
+    processes = start_on(hosts, folders, 'c10d')
     logs = [finish(process) for process in processes]
     assert sorted(map(iterations, logs)) == [[], list(range(1, 11))]  # the first process logs
     ends = [weights for folder in folders for weights in ranks_of(folder)]
