@@ -53,6 +53,8 @@ setup(
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
         'Programming Language :: Python :: 3',
+        *(f'Programming Language :: Python :: 3.{minor}'
+          for minor in range(ABOUT['OLDEST_PYTHON'][1], ABOUT['NEWEST_PYTHON'][1] + 1)),
         'Topic :: Scientific/Engineering :: Image Processing',
     ],
     packages=find_packages(include=['dic_plugin', 'dic_plugin.*']),

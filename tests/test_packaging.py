@@ -58,9 +58,10 @@ def test_wheel_holds_every_module_and_data_file(wheel):
     assert re.fullmatch(rf'dic_plugin-{re.escape(dic_plugin.__version__)}-cp3\d+-cp3\d+-\w+\.whl', name)
     held = set(archive.namelist())
     wanted = {f.relative_to(ROOT).as_posix() for f in (ROOT / 'dic_plugin').rglob('*') if f.is_file()}
-    assert {f for f in wanted if '__pycache__' not in f and Path(f).suffix not in ('.so', '.cpp', '.h')} <= held
-    built = [f for f in held if f.startswith('dic_plugin/ops/_conv_act') and f.endswith('.so')]
-    assert len(built) == 1 or not shutil.which('c++')  # without a compiler it is left out
+    assert {f for f in wanted if '__pycache__' not in f and Path(f).suffix not in ('.so', '.pyd', '.cpp', '.h')} <= held
+    built = [f for f in held if f.startswith('dic_plugin/ops/_conv_act') and f.endswith(('.so', '.pyd'))]
+    # without a compiler that has OpenMP it is left out; the usual ones of macOS have none
+    assert len(built) == 1 or not shutil.which('c++') or sys.platform != 'linux'
     options = {f.name for f in (ROOT / 'options').rglob('*.yml')}
     assert options == {Path(f).name for f in held if f.endswith('.yml') and '/share/dic_plugin/options/' in f}
 
@@ -81,6 +82,8 @@ def test_wheel_brings_the_commands_and_what_they_need(wheel):
     assert {'torch', 'torchvision', 'lmdb', 'opencv-python', 'addict', 'yapf'} <= required
     oldest = '.'.join(map(str, version.OLDEST_PYTHON))
     assert f'Requires-Python: >={oldest}\n' in metadata
+    named = re.findall(r'^Classifier: Programming Language :: Python :: (3\.\d+)$', metadata, re.M)
+    assert (named[0], named[-1]) == (oldest, '.'.join(map(str, version.NEWEST_PYTHON)))
     assert f'Requires-Dist: torch>={version.OLDEST_TORCH}\n' in metadata
 
 
