@@ -15,7 +15,7 @@ from dic_plugin import launch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts/measure'))  # its scripts are tested, too
 
-# fork, forkserver or spawn: how loader workers and pools are started, see CONTRIBUTING.md. Python has its own default.
+# fork, forkserver or spawn: how loader workers are started, see CONTRIBUTING.md. Python has its own default.
 if os.environ.get('DIC_START_METHOD'):
     multiprocessing.set_start_method(os.environ['DIC_START_METHOD'], force=True)
 

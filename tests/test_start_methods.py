@@ -1,4 +1,5 @@
 """Loader workers begin by fork, forkserver (Python's own choice from 3.14 on) or spawn: the faces are the same."""
+import hashlib
 import multiprocessing
 
 import cv2
@@ -10,8 +11,10 @@ from torch.utils.data import DataLoader
 from training_process import iterations, run, write_options
 
 from dic_plugin.data.annotations import FaceAnnotations
+from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.data.face_landmark_dataset import FaceLandmarkDataset
 from dic_plugin.data.synthetic_face_dataset import SyntheticFaceDataset
+from dic_plugin.prepare.check_pixels import look_at_all
 
 METHODS = multiprocessing.get_all_start_methods()
 COMMON = dict(name='faces', phase='val', scale=8, gt_size=32)
@@ -36,13 +39,13 @@ def folder(tmp_path_factory):
 def dataset(kind, folder):
     if kind == 'synthetic':
         return SyntheticFaceDataset(dict(COMMON, num_images=3))
-    files = dict(dataroot_gt=str(folder / 'faces.lmdb'), io_backend=dict(type='lmdb'))
+    files = dict(dataroot_gt=str(folder / ('faces.lmdb' if kind == 'lmdb' else 'images')), io_backend=dict(type=kind))
     annotation_file = str(folder / 'faces.npz')
     return FaceLandmarkDataset(dict(COMMON, type='FaceLandmarkDataset', annotation_file=annotation_file, **files))
 
 
 @pytest.mark.parametrize('method', METHODS)
-@pytest.mark.parametrize('kind', ['synthetic', 'lmdb'])
+@pytest.mark.parametrize('kind', ['synthetic', 'disk', 'lmdb'])
 def test_workers_give_what_the_dataset_gives(folder, kind, method):
     faces = dataset(kind, folder)
     here = list(faces)  # an LMDB is open by now
@@ -50,6 +53,19 @@ def test_workers_give_what_the_dataset_gives(folder, kind, method):
     assert len(here) == len(there) == 3
     for one, other in zip(here, there):
         assert all(torch.equal(one[key], other[key][0]) for key in ('lq', 'gt', 'landmarks'))
+
+
+@pytest.mark.parametrize('method', [method for method in METHODS if method != 'fork'])
+@pytest.mark.parametrize('kind, root', [('disk', 'images'), ('lmdb', 'faces.lmdb')])
+def test_prepare_workers_see_what_this_process_reads(folder, monkeypatch, kind, root, method):
+    """By spawn only where there is no forkserver, as on Windows: the pool does not ask for the default."""
+    get_context, used = multiprocessing.get_context, []
+    monkeypatch.setattr(multiprocessing, 'get_all_start_methods', lambda: [method])
+    monkeypatch.setattr(multiprocessing, 'get_context', lambda name: used.append(name) or get_context(name))
+    files = FaceFiles(str(folder / root), dict(type=kind))
+    here = [hashlib.blake2b(files.read(row).tobytes(), digest_size=16).digest() for row in range(3)]
+    assert [seen.digest for seen in look_at_all(files, None, 1, 'faces')] == here and len(set(here)) == 3
+    assert used == [method]
 
 
 @pytest.mark.slow
