@@ -96,6 +96,7 @@ def test_this_python_is_supported(install):
     assert install('--supported') == (0, '', [])
 
 
+@pytest.mark.slow  # bash
 def test_setup_env_names_a_python_that_is_too_old(tmp_path):
     python = tmp_path / 'python3'
     python.write_text('#!/bin/sh\necho "Python 3.10 to 3.14 is needed; this is 3.9." >&2; exit 1\n')
