@@ -1,11 +1,16 @@
 """Where the native convolution steps aside for torch's own operations, and what it leaves as they are."""
+import sys
+
 import pytest
 import torch
 from native_cases import needs_native, rand, small_network
 from torch import nn
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode
 
 from dic_plugin.ops import ConvSequential, conv_act, native, native_conv
+
+conv_act_module = sys.modules['dic_plugin.ops.conv_act']  # the package's attribute of that name is the function
 
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.bfloat16])
@@ -44,6 +49,31 @@ def test_whoever_looks_on_sees_torchs_operations():
         assert conv_act([rand(1, 3, 4, 4)], nn.Conv2d(3, 8, 1)).dtype == torch.bfloat16
     batched = torch.func.vmap(lambda y: conv_act([y], network.conv_out))(rand(2, 1, 12, 4, 4))
     assert batched.shape == (2, 1, 3, 4, 4)
+
+
+@needs_native
+@pytest.mark.parametrize('owner, name', [
+    (torch._C, '_len_torch_dispatch_stack'),
+    (torch._C._functorch, 'peek_interpreter_stack'),
+    (forward_ad, '_current_level'),
+])
+def test_plain_torch_is_used_where_it_lacks_a_private_name(monkeypatch, owner, name):
+    layer, x = nn.Conv2d(3, 8, 1), rand(1, 3, 4, 4)
+    assert conv_act_module._type_for(x) is torch.float32
+    with monkeypatch.context() as without:
+        without.delattr(owner, name)
+        signs = conv_act_module._find_signs()
+    monkeypatch.setattr(conv_act_module, '_SIGNS', signs)
+    assert conv_act_module._type_for(x) is None
+    assert torch.equal(conv_act([x], layer), layer(x))
+
+
+@needs_native
+def test_plain_torch_is_used_where_a_table_of_hooks_is_missing(monkeypatch):
+    layer, x = nn.Conv2d(3, 8, 1), rand(1, 3, 4, 4)
+    assert conv_act_module._native_type([x], layer, None) is torch.float32
+    monkeypatch.setattr(conv_act_module, '_HOOKS', (*conv_act_module._HOOKS, '_name_of_no_torch'))
+    assert conv_act_module._native_type([x], layer, None) is None
 
 
 @needs_native

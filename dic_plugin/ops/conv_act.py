@@ -20,6 +20,7 @@ from dic_plugin.ops import native_conv
 
 Slope = Union[None, float, Tensor]
 _KINDS = (Tensor, nn.Parameter)  # others may be anything
+_HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
 _native: ContextVar[bool] = ContextVar('native', default=True)
 
@@ -165,10 +166,31 @@ def _type_for(*tensors: Tensor) -> Optional[torch.dtype]:
     return torch.bfloat16 if native_conv.bf16_level() else torch.float32
 
 
+def _find_signs() -> Optional[Tuple[Callable[[], int], Callable[[], Any]]]:
+    """Look up the private names by which torch shows that its operations are observed.
+
+    Returns:
+        Functions that return the number of dispatch modes and the innermost functorch transform (or None). None if this
+        version of torch lacks one of the names that the native operation depends on.
+    """
+    try:
+        signs = torch._C._len_torch_dispatch_stack, torch._C._functorch.peek_interpreter_stack
+        forward_ad._current_level
+    except AttributeError:
+        return None
+    return signs
+
+
+_SIGNS = _find_signs()  # once: they are called before every convolution
+
+
 def _is_watched() -> bool:
-    """Whether somebody needs to see torch's own operations."""
-    return (torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
-            or torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0)
+    """Return whether torch's own operations must run because something observes them, or may do so unnoticed."""
+    if _SIGNS is None:
+        return True
+    num_dispatch_modes, functorch_transform = _SIGNS
+    return (torch.jit.is_tracing() or num_dispatch_modes() > 0 or functorch_transform() is not None
+            or forward_ad._current_level >= 0)
 
 
 def _is_ordinary(layer: nn.Module) -> bool:
@@ -181,8 +203,11 @@ def _is_ordinary(layer: nn.Module) -> bool:
 
 
 def has_hooks(layer: nn.Module) -> bool:
-    """Whether somebody wants to be called with the layer's inputs, outputs or gradients."""
-    return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
+    """Return whether something wants to be called with the layer's inputs, outputs or gradients.
+
+    The names are private: where a version of torch lacks one, every layer counts as having hooks.
+    """
+    return any([getattr(layer, name, True) for name in _HOOKS])
 
 
 def _takes(layer: nn.Module, maps: Sequence[Tensor]) -> bool:
