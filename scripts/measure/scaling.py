@@ -17,7 +17,7 @@ from typing import Sequence
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def faces_per_second(processes: int, args: argparse.Namespace) -> float:
+def faces_per_second(processes: int, args: argparse.Namespace, **environment: str) -> float:
     """Train once. The first half of the iterations, in which faces are drawn, is left out."""
     options = [
         'name=scaling', f'train:total_iter={args.iterations}', f'logger:print_freq={args.iterations // 2}',
@@ -32,7 +32,7 @@ def faces_per_second(processes: int, args: argparse.Namespace) -> float:
     ]
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            list(map(str, command)), cwd=folder, env=dict(os.environ, OMP_NUM_THREADS='1'), stdin=subprocess.DEVNULL,
+            list(map(str, command)), cwd=folder, env=dict(os.environ, **environment), stdin=subprocess.DEVNULL,
             capture_output=True, text=True)  # yapf: disable
     times = list(map(float, re.findall(r'time \(data\): (\S+) ', done.stdout + done.stderr)))
     if done.returncode or len(times) < 2:
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] = None) -> None:
     speeds = {number: [] for number in args.processes}
     for _ in range(args.rounds):
         for number, found in speeds.items():
-            found.append(faces_per_second(number, args))
+            found.append(faces_per_second(number, args, OMP_NUM_THREADS='1'))
     print('| processes | faces per second | least and most | efficiency |\n| --- | --- | --- | --- |')
     first = statistics.median(speeds[args.processes[0]]) / args.processes[0]
     for number, found in speeds.items():
