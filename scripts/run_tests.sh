@@ -30,7 +30,7 @@ echo "[tests] formatting"
 "$python" -m yapf --diff --recursive "${code[@]}" || { echo "[tests] to format: yapf -i -r ${code[*]}" >&2; exit 1; }
 "$python" -m ruff check "${code[@]}" || { echo "[tests] to mend what can be: ruff check --fix ${code[*]}" >&2; exit 1; }
 echo "[tests] documentation"
-"$python" -m mkdocs build --quiet --strict  # into .cache/site
+"$python" -m mkdocs build --strict  # into .cache/site; with --quiet warnings would pass
 echo "[tests] pytest"
 # files side by side, each with one thread: with more, two processes on two cores hinder each other tenfold
 export OMP_NUM_THREADS=1
