@@ -32,7 +32,7 @@ def help_text(command: str, entry_point: str) -> str:
     module, function = entry_point.split(':')
     out = io.StringIO()
     with mock.patch.object(sys, 'argv', [command, '--help']), contextlib.redirect_stdout(out), \
-            mock.patch.dict(os.environ, COLUMNS='100'), contextlib.suppress(SystemExit):
+            mock.patch.dict(os.environ, COLUMNS='100', NO_COLOR='1'), contextlib.suppress(SystemExit):
         getattr(import_module(module), function)()
     return out.getvalue()
 
