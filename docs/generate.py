@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = {'README.md': 'index.md', 'CONTRIBUTING.md': 'contributing.md', 'CHANGELOG.md': 'changelog.md'}
 PACKAGES = ('archs', 'losses', 'data', 'models', 'metrics', 'landmarks', 'faces', 'inference', 'checkpoints',
             'evaluation')
+CSS = '.wy-nav-content {max-width: 75em} .wy-table-responsive table td {white-space: normal}\n'
 
 
 def commands() -> Dict[str, str]:
@@ -68,7 +69,7 @@ def on_files(files: Any, config: Any) -> Any:
     from pygments.formatters import HtmlFormatter
     pages = {page: repository_page(name) for name, page in PAGES.items()}
     pages.update((f'reference/{name}', text) for name, text in reference().items())
-    pages['pygments.css'] = HtmlFormatter().get_style_defs('.highlight')
+    pages['site.css'] = CSS + HtmlFormatter().get_style_defs('.highlight')
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
     return files
