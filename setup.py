@@ -39,6 +39,7 @@ native = Extension(
 
 COMMANDS = ('infer', 'prepare', 'check', 'convert', 'evaluate', 'benchmark', 'export', 'demo')
 
+docs = ['mkdocs>=1.6,<2', 'mkdocstrings[python]>=1', 'setuptools<81']  # docs/generate.py runs setup.py
 faces = ['dlib-bin', 'face_recognition_models']
 onnx = ['onnx', 'onnxruntime', 'onnxscript']
 
@@ -88,12 +89,15 @@ setup(
     ],
     extras_require={
         'demo': ['gradio>=6'],  # the page of dic-demo
+        'docs':
+        docs,  # builds the documentation
         'faces':
         faces,  # finds faces in photographs
         'metrics': ['lpips'],
         'onnx':
         onnx,
         'tests': [
+            *docs,
             *faces,
             *onnx,
             'gradio>=6',

@@ -78,7 +78,9 @@ class ProjectionBlock(nn.Module):
 
     Args:
         num_in_ch: channels of the input: F at the first step; 2F, input and hidden state, at the later ones.
-        num_feat, num_groups, projection_scale: see ProjectionGroups.
+        num_feat: see ProjectionGroups.
+        num_groups: see ProjectionGroups.
+        projection_scale: see ProjectionGroups.
         fusion: AttentiveFusion, or None.
     """
 

@@ -61,7 +61,8 @@ def draw_views(lq: Tensor, gt: Tensor, kinds: Sequence[str], num_steps: int) -> 
     Random numbers come from PyTorch's generator on the CPU, which BasicSR seeds.
 
     Args:
-        lq, gt: as for ``make_view``.
+        lq: as for ``make_view``.
+        gt: as for ``make_view``.
         kinds: the kinds to mix, of VIEWS; each is drawn equally often.
         num_steps: number of passes T.
 

@@ -27,7 +27,8 @@ def pair_names(sr_names: Sequence[str], gt_names: Sequence[str]) -> Pairing:
     underscore: ``face_01_x8_DIC`` to ``face_01`` rather than to ``face``.
 
     Args:
-        sr_names, gt_names: file names without extension, none twice.
+        sr_names: file names of the results without extension, none twice.
+        gt_names: file names of the originals without extension, none twice.
 
     Raises:
         ValueError: two results belong to one original; names both.

@@ -18,7 +18,8 @@ def paste_factor(sides: Sequence[int], face_size: int, upscale: int, width: int,
         sides: of the faces' squares in the photograph.
         face_size: side of the restored faces.
         upscale: at most by this.
-        width, height: of the photograph; the result is kept below MAX_PIXELS, but never smaller than the photograph.
+        width: of the photograph; the result is kept below MAX_PIXELS, but never smaller than the photograph.
+        height: of the photograph.
 
     >>> paste_factor([40, 70], 128, 8, 640, 480), paste_factor([200], 128, 8, 640, 480)
     (4, 1)

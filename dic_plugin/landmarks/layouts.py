@@ -50,7 +50,7 @@ def component_groups(num_keypoints: int, groups: Optional[Grouping] = None) -> L
 
     Raises:
         ValueError: no published grouping exists for K and none is given, or a group is empty, malformed or out of
-        range.
+            range.
 
     >>> component_groups(5)
     [[0], [1], [2], [3], [4]]

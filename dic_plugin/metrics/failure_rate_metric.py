@@ -13,9 +13,13 @@ def calculate_failure_rate(landmarks: np.ndarray,
                            **kwargs) -> float:
     """1 where the NRMSE of a face's landmarks is above the threshold, else 0; its mean over faces is the failure rate.
 
+    Other keywords are ignored: those that BasicSR passes to every metric (img, img2, better) and found_by, which the
+    model reads.
+
     Args:
-        landmarks, gt_landmarks, norm: see ``calculate_nrmse``.
+        landmarks: see ``calculate_nrmse``.
+        gt_landmarks: see ``calculate_nrmse``.
+        norm: see ``calculate_nrmse``.
         threshold: 0.1 is the usual one.
-        kwargs: what BasicSR hands to every metric (img, img2, better); found_by, which the model reads.
     """
     return float(nrmse(landmarks, gt_landmarks, norm) > threshold)
