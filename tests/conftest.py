@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +11,6 @@ import yaml
 
 import dic_plugin  # noqa: F401
 from dic_plugin import launch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'scripts/measure'))  # its scripts are tested, too
 
 # fork, forkserver or spawn: how loader workers are started, see CONTRIBUTING.md. Python has its own default.
 if os.environ.get('DIC_START_METHOD'):

@@ -1,7 +1,7 @@
 """DIC: deep iterative collaboration of a recovery and an alignment branch.
 
 Ma, Jiang, Rao, Lu, Zhou: Deep Face Super-Resolution With Iterative Collaboration Between Attentive Recovery and
-Landmark Estimation, CVPR 2020. Numerically equal to the published code (tests/test_golden.py).
+Landmark Estimation, CVPR 2020. Numerically equal to the published code (tests/archs/test_golden.py).
 """
 from typing import Any, List, NamedTuple, Optional, Union
 

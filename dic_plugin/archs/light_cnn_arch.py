@@ -1,7 +1,7 @@
 """LightCNN with 9 layers, of which DICGAN has two: one judges images, one gives the features of its face loss.
 
 Wu et al.: A Light CNN for Deep Face Representation with Noisy Labels, IEEE TIFS 2018. Layers, and parameter names, are
-those of the published DICGAN; numerically equal to it (tests/test_golden.py).
+those of the published DICGAN; numerically equal to it (tests/archs/test_golden.py).
 """
 from math import ceil
 

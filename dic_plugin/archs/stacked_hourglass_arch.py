@@ -1,7 +1,7 @@
 """The landmark evaluator: stacked hourglasses with batch norm, which judge the landmarks of super-resolved faces.
 
 Newell et al., Stacked Hourglass Networks, ECCV 2016; the DIC paper measures NRMSE with four of them (section 4.1).
-Numerically equal to the published code (tests/test_golden.py).
+Numerically equal to the published code (tests/archs/test_golden.py).
 """
 from typing import List, Union
 

@@ -16,8 +16,8 @@ import torch
 
 from dic_plugin.archs import DIC
 from dic_plugin.synthetic import draw_face
+from helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', ROOT / 'CHANGELOG.md', *sorted((ROOT / 'docs').glob('*.md'))]
 if not all(page.is_file() for page in (*PAGES, ROOT / 'docs/generate.py')):
     pytest.skip('tests the sources, which are not here', allow_module_level=True)

@@ -1,0 +1,272 @@
+"""Parts of the benchmark that need no process: logs, costs, reasons of failures, threads, records."""
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dic_plugin.benchmark import machine as machine_module
+from dic_plugin.benchmark.cost import measure_cost
+from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
+from dic_plugin.benchmark.own_landmarks import own_landmark_errors
+from dic_plugin.benchmark.plots import _error_limit
+from dic_plugin.benchmark.table import facts
+from dic_plugin.benchmark.training_log import read_training_log
+from dic_plugin.benchmark.workspace import Workspace, fingerprint
+from dic_plugin.cli import benchmark as cli
+from helpers.benchmark_plan import write_plan
+
+
+# ---------------------------------------------------------------- logs
+def line(second, text):
+    return f'2026-01-02 03:{second // 60:02d}:{second % 60:02d},500 INFO: {text}\n'
+
+
+def iteration(second, number, epoch=0):
+    return line(second,
+                f'[train..][epoch:{epoch:3d}, iter:{number:8,d}, lr:(1.000e-03,)] [eta: 0:00:01, time (data): 9 (0)] ')
+
+
+def validation(second, psnr):
+    return line(second, 'Validation faces') + f'\t # psnr: {psnr:.4f}\tBest: 30.0000 @ 3 iter\n\n'
+
+
+def test_time_and_curve_are_read_off_the_log(tmp_path):
+    """Ten iterations take 20, 30 and 20 seconds; validation and what is before the first do not count."""
+    (tmp_path / 'train_x_20260102_030000.log').write_text(
+        line(0, 'Start training from epoch: 0, iter: 0') + iteration(20, 10) + line(25, 'Saving models.') +
+        validation(60, 20) + iteration(90, 20) + iteration(110, 30) +
+        line(111, 'End of training. Time consumed: 0:01:00') + validation(200, 25.5))
+    log = read_training_log(tmp_path, 30)
+    assert log.seconds_per_iteration == pytest.approx(2)
+    assert log.curves == {'psnr': [(10, 20), (30, 25.5)]}
+
+
+def test_a_resumed_training_goes_on_in_another_log(tmp_path):
+    first = line(0, 'Start training from epoch: 0, iter: 0') + iteration(10, 10) + validation(11, 1) + iteration(30, 20)
+    second = line(0, 'Start training from epoch: 0, iter: 10') + iteration(40, 20) + validation(41, 2)
+    (tmp_path / 'train_x_20260102_030000.log').write_text(first)
+    (tmp_path / 'train_x_20260102_040000.log').write_text(second)
+    log = read_training_log(tmp_path, 20)
+    assert log.seconds_per_iteration == pytest.approx((1 + 4) / 2)  # the first one's 11 to 20 were done again
+    assert log.curves == {'psnr': [(10, 1), (20, 2)]}
+
+
+def test_the_first_epoch_counts_only_where_there_is_no_other(tmp_path):
+    drawn = line(0, 'Start training from epoch: 0, iter: 0') + iteration(50, 10) + iteration(100, 20)
+    path = tmp_path / 'train_x_20260102_030000.log'
+    path.write_text(drawn)
+    assert read_training_log(tmp_path, 40)[:2] == (5, True)
+    path.write_text(drawn + iteration(110, 30, epoch=1))
+    assert read_training_log(tmp_path, 40)[:2] == (1, False)
+
+
+def test_a_log_of_nothing(tmp_path):
+    (tmp_path / 'train_x_20260102_030000.log').write_text('Traceback\n')
+    assert read_training_log(tmp_path, 20) == (None, True, {})
+
+
+# ---------------------------------------------------------------- cost
+def test_cost_of_a_network_that_can_be_counted_by_hand():
+    """A convolution, a PReLU and a convolution, at the input's size."""
+    network = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
+    cost = measure_cost(network, [512, 640], 4, 'cpu')
+    assert cost['params'] == 3 * 4 * 9 + 4 + 4 + 4 * 12 * 9 + 12
+    assert cost['flops'] == 2 * 512 * 640 * 9 * (3 * 4 + 4 * 12)
+    assert cost['images_per_second'] > 0
+
+
+def test_a_network_too_small_to_be_weighed(monkeypatch):
+    """The kernel counts in lots: the peak may be told a little lower than the start."""
+    told = iter([8192, 4096])
+    monkeypatch.setattr('dic_plugin.benchmark.cost._memory', lambda device: next(told))
+    assert measure_cost(dict(type='SRVGGNetCompact', num_feat=2, num_conv=0), [4, 4], 1, 'cpu')['peak_memory'] == 0
+
+
+def test_bicubic_has_no_parameters():
+    cost = measure_cost(dict(type='Bicubic', upscale=8), [16, 16], 1, 'cpu')
+    assert (cost['params'], cost['flops']) == (0, 0)
+
+
+# ---------------------------------------------------------------- processes
+@pytest.mark.parametrize('output, code, reason', [
+    ('Traceback\n  File "x"\nValueError: no face\n', 1, 'ValueError: no face'),
+    ('torch.OutOfMemoryError: CUDA out of memory.\n  see this\n', 1, 'torch.OutOfMemoryError: CUDA out of memory.'),
+    ('Error in the options: network_g: no\nbye\n', 2, 'Error in the options: network_g: no'),
+    ('something\nstrange\n', 3, 'strange'),
+    ('', 3, 'exit status 3 without a word'),
+    ('half a line', -9, 'ended by SIGKILL (out of memory, or killed from outside?)'),
+])  # yapf: disable
+def test_reasons(output, code, reason):
+    assert reason_of(output, code) == reason
+
+
+def test_a_failing_process_says_why_and_its_log_holds_all(tmp_path):
+    log = tmp_path / 'log.txt'
+    log.write_text('ValueError: of an earlier run\n')
+    with pytest.raises(Failed, match='^RuntimeError: really$'):
+        Machine().run(['-c', 'print("before"); raise RuntimeError("really")'], log, None)
+    assert 'before' in log.read_text() and 'Traceback' in log.read_text()
+
+
+def test_processes_share_the_cores(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine_module, 'num_cores', lambda: 8)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    assert [num_threads(jobs) for jobs in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
+    names = ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'CUDA_VISIBLE_DEVICES']
+    code = f'import os; print(*(os.environ[name] for name in {names}))'
+    Machine(jobs=2).run(['-c', code], tmp_path / 'cpu.txt', None)
+    assert (tmp_path / 'cpu.txt').read_text().split() == ['4', '4']
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    assert num_threads(2) == 1
+
+
+def test_every_gpu_is_one_slot(monkeypatch, tmp_path):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,7')
+    machine = Machine(gpus=[0, 1], jobs=5)
+    assert (machine.jobs, machine.num_gpu) == (2, 1)
+    with machine.slot() as first, machine.slot() as second:
+        assert {first, second} == {0, 1}
+        machine.run(['-c', 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])'], tmp_path / 'log', 1)
+    assert (tmp_path / 'log').read_text().strip() == '7'
+
+
+def test_stopping_ends_children_and_starts_no_more(tmp_path):
+    machine, failures = Machine(), []
+
+    def work():
+        try:
+            machine.run(['-c', 'print("up", flush=True); import time; time.sleep(600)'], tmp_path / 'log', None)
+        except Failed as error:
+            failures.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not (tmp_path / 'log').exists() or 'up' not in (tmp_path / 'log').read_text():
+        time.sleep(0.05)
+    machine.stop()
+    thread.join(60)
+    assert failures == ['interrupted']
+    with pytest.raises(Failed, match='interrupted'):
+        machine.run(['-c', 'pass'], tmp_path / 'log', None)
+
+
+def test_models_share_the_cores_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(cli, 'num_cores', lambda: 8)
+    assert [cli._machine('none', jobs, 3).jobs for jobs in (None, 1, 5)] == [3, 1, 5]
+    assert cli._machine('none', None, 20).jobs == 8
+
+
+# ---------------------------------------------------------------- tables
+def test_what_makes_figures_incomparable_is_said():
+
+    def run(name, batch, **training):
+        model = SimpleNamespace(
+            title=name, is_trained_here=True, options=dict(datasets=dict(train=dict(batch_size_per_gpu=batch))))
+        return SimpleNamespace(name=name, model=model, training=training)
+
+    def said(*runs):
+        plan = SimpleNamespace(models={each.name: each.model for each in runs})
+        outcome = SimpleNamespace(
+            plan=plan,
+            machine='here',
+            test_set=SimpleNamespace(names=['face']),
+            warnings=['a warning'],
+            of=lambda _: runs,
+            rows=[SimpleNamespace(run=each) for each in runs * 2])
+        return facts(outcome, '2026-01-02')
+
+    usual = said(run('A', 8, machine='here', date='2026-01-01'), run('B', 8))
+    assert len(usual) == 5 and 'Batches of 8' in usual[2] and usual[-1] == 'a warning'
+    odd = said(run('A', 8, first_epoch_only=True), run('B', 16, machine='there', date='2026-01-01'))
+    assert 'Batches differ (8 to 16 images)' in odd[2]
+    assert any('first epoch' in line and line.endswith(': A.') for line in odd)
+    assert sum(line.startswith('B was trained elsewhere (2026-01-01; there)') for line in odd) == 1
+
+
+# ---------------------------------------------------------------- plots
+def test_error_axis_reaches_the_best_model():
+    good, bad = np.array([0.01, 0.05, 0.3]), np.array([0.15, 0.15, 0.15])
+    assert _error_limit([bad]) == pytest.approx(0.2)
+    assert _error_limit([bad, good[:2]]) == pytest.approx(0.1)
+    assert _error_limit([good * 10]) == pytest.approx(0.5)
+
+
+# ---------------------------------------------------------------- records
+def test_only_equal_inputs_count_as_done(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert workspace.finished('a', 'train', dict(x=(1, 2))) is None
+    workspace.begin('a', 'train', dict(x=(1, 2)))
+    assert workspace.finished('a', 'train', dict(x=(1, 2))) is None
+    assert workspace.began('a', 'train', dict(x=[1, 2]))
+    workspace.finish('a', 'train', dict(x=(1, 2)), dict(y=3))
+    assert workspace.finished('a', 'train', dict(x=[1, 2])) == dict(y=3)
+    assert workspace.finished('a', 'train', dict(x=[1])) is None
+    assert workspace.finished('a', 'test', dict(x=[1, 2])) is None
+    (tmp_path / 'records/a.train.json').write_text('{"inputs": ')  # cut off by a full disk
+    assert workspace.finished('a', 'train', dict(x=[1, 2])) is None
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='there are no such locks on Windows')
+def test_one_benchmark_at_a_time_uses_a_folder(tmp_path):
+    workspace, machine = Workspace(tmp_path), Machine()
+    with workspace.locked() as machine.kept_open:
+        with pytest.raises(ValueError, match='is in use by another benchmark'), Workspace(tmp_path).locked():
+            pass
+        code = 'import os, sys, time\nprint("up", flush=True)\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)'
+        thread = threading.Thread(
+            target=machine.run, args=(['-c', code, str(tmp_path / 'end')], tmp_path / 'log', None))
+        thread.start()
+        while not (tmp_path / 'log').exists() or 'up' not in (tmp_path / 'log').read_text():
+            time.sleep(0.05)
+    with pytest.raises(ValueError, match='left running'), Workspace(tmp_path).locked():  # by the child
+        pass
+    (tmp_path / 'end').touch()
+    thread.join(60)
+    with Workspace(tmp_path).locked():
+        pass
+
+
+@pytest.mark.skipif(not hasattr(signal, 'SIGHUP'), reason='there are no terminals to be closed on Windows')
+@pytest.mark.parametrize('name, status', [('SIGTERM', 130), ('SIGHUP', 130), ('ignored', 1)])
+def test_a_closed_terminal_is_an_interruption(tmp_path, monkeypatch, name, status):
+    number = getattr(signal, name, signal.SIGHUP)
+
+    def end(*_):
+        os.kill(os.getpid(), number)
+        raise ValueError('not interrupted')
+
+    before = signal.signal(number, signal.SIG_IGN if name == 'ignored' else signal.SIG_DFL)  # nohup ignores it
+    try:
+        monkeypatch.setattr(cli, 'run_benchmark', end)
+        assert cli.main(['-opt', str(write_plan(tmp_path)), '--gpus', 'none', '-o', str(tmp_path)]) == status
+        assert signal.getsignal(number) == (signal.SIG_IGN if name == 'ignored' else signal.SIG_DFL)
+    finally:
+        signal.signal(number, before)
+
+
+def test_fingerprint_is_of_the_content(tmp_path):
+    (tmp_path / 'a').write_bytes(b'abc')
+    assert fingerprint(tmp_path / 'a') == 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+
+
+def test_memory_is_measured_in_a_process_of_its_own(tmp_path):
+    """There no allocator has memory at hand that earlier work has left."""
+    options = tmp_path / 'cost.json'
+    network = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
+    options.write_text(json.dumps(dict(network_g=network, lq_size=[512, 640], batch_size=4, device='cpu')))
+    command = [sys.executable, '-m', 'dic_plugin.benchmark.cost', str(options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    peak = json.loads(done.stdout.splitlines()[-1])['peak_memory']
+    output_bytes = 4 * 3 * 1024 * 1280 * 4
+    assert peak is None or output_bytes <= peak < 10 * output_bytes
+
+
+def test_a_dic_that_is_not_trained_has_no_landmarks_of_its_own():
+    assert own_landmark_errors(dict(type='DIC'), None, 'params', SimpleNamespace(annotations=object()), 'cpu') == {}

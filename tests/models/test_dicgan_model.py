@@ -1,0 +1,312 @@
+"""DICGANModel: whose gradients reach whom, the two networks' turns, the frozen hourglass, resuming, GAN types, EMA."""
+import copy
+import glob
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from basicsr.data import build_dataloader, build_dataset
+from basicsr.models import build_model
+from basicsr.utils.options import ordered_yaml
+from torch.nn.parallel import DistributedDataParallel
+
+from dic_plugin.archs import DIC, LightCNNFeature
+from dic_plugin.checkpoints.files import CheckpointError, save_params
+from dic_plugin.launch.resume import load_resume_state
+from dic_plugin.utils.option_check import OptionError, check_options
+from helpers.paths import OPTIONS
+from helpers.tiny_training import batch, build, step
+
+TINY = dict(type='DIC', num_feat=4, num_groups=2, num_steps=2, hg_num_feat=8, num_fusion_block=1, projection_scale=2)
+
+
+def options(tmp_path, is_train=True, train=(), path=(), num_feat_d=6):
+    """The compact recipe as BasicSR parses it, shrunk to images of 64x64, with changes per section."""
+    with open(os.path.join(OPTIONS, 'train_DICGAN.yml')) as file:
+        opt = yaml.load(file, Loader=ordered_yaml()[0])
+    opt['network_g'] = {**TINY, 'hg_from_scratch': True}
+    opt['network_d'] = dict(type='LightCNNDiscriminator', input_size=64, subtract_mean=True, num_feat=num_feat_d)
+    opt['train'].update({'net_d_init_iters': 0, **dict(train)})
+    opt['path'] = dict(
+        models=str(tmp_path), training_states=str(tmp_path), visualization=str(tmp_path / 'pictures'), **dict(path))
+    opt.update(
+        is_train=is_train, num_gpu=0, dist=False, rank=0, world_size=1, root_path=str(tmp_path), auto_resume=False)
+    for phase, dataset in opt['datasets'].items():
+        dataset.update(phase=phase, scale=opt['scale'], num_images=3)
+    return opt
+
+
+def weights(model, label='net_g', part=''):
+    network = model.get_bare_model(getattr(model, label))
+    return {key: value.clone() for key, value in network.state_dict().items() if key.startswith(part)}
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def gradients(network):
+    return [None if param.grad is None else param.grad.clone() for param in network.parameters()]
+
+
+# ------------------------------------------------------------------ the two networks' turns
+def test_discriminator_learns_without_the_generator(tmp_path):
+    """Up to net_d_init_iters nothing of the discriminator's loss may reach the generator."""
+    model = build(options(tmp_path, train=dict(net_d_init_iters=2)))
+    generator, discriminator = weights(model), weights(model, 'net_d')
+    step(model, [1, 2])
+    assert same(generator, weights(model))
+    assert all(grad is None for grad in gradients(model.net_g))
+    assert not same(discriminator, weights(model, 'net_d'))
+    assert list(model.get_current_log()) == ['l_d_real', 'out_d_real', 'l_d_fake', 'out_d_fake']
+    step(model, [3])
+    assert not same(generator, weights(model))
+
+
+@pytest.mark.parametrize('net_d_iters', [1, 3])
+def test_generator_learns_every_net_d_iters(tmp_path, net_d_iters):
+    model = build(options(tmp_path, train=dict(net_d_iters=net_d_iters)))
+    for current_iter in range(1, 5):
+        generator, discriminator = weights(model), weights(model, 'net_d')
+        step(model, [current_iter])
+        assert same(generator, weights(model)) == (current_iter % net_d_iters != 0)
+        assert not same(discriminator, weights(model, 'net_d'))
+
+
+def test_gradients_are_those_of_ones_own_losses(tmp_path):
+    """The generator's: pixels, heatmaps and GAN. The discriminator's: real and fake only."""
+    model = build(options(tmp_path))
+    model.optimizer_g.step = model.optimizer_d.step = lambda: None  # so that the losses can be repeated
+    data = batch()
+    model.feed_data(data)
+    model.optimize_parameters(1)
+    of_generator, of_discriminator = gradients(model.net_g), gradients(model.net_d)
+    model.net_g.zero_grad(), model.net_d.zero_grad()
+
+    steps = model.net_g(data['lq'], return_steps=True)
+    target = model.cri_heatmap.target(data['landmarks'], (16, 16))
+    loss = sum((sr - data['gt']).abs().mean() for sr in steps.sr)
+    loss = loss + sum(model.cri_heatmap(heatmap, target) for heatmap in steps.heatmap)
+    logit = model.net_d(steps.sr[-1])
+    loss = loss + model.opt['train']['gan_opt']['loss_weight'] * torch.nn.functional.softplus(-logit).mean()
+    loss.backward()
+    hourglass = {id(param) for param in model.net_g.hourglass.parameters()}
+    for param, grad in zip(model.net_g.parameters(), of_generator):
+        if id(param) in hourglass:
+            assert grad is None
+        else:
+            assert torch.allclose(grad, param.grad, rtol=1e-3, atol=1e-6)
+
+    model.net_d.zero_grad()
+    loss = torch.nn.functional.softplus(-model.net_d(data['gt'])).mean()
+    loss = loss + torch.nn.functional.softplus(model.net_d(steps.sr[-1].detach())).mean()
+    loss.backward()
+    for param, grad in zip(model.net_d.parameters(), of_discriminator):
+        assert torch.allclose(grad, param.grad, rtol=1e-3, atol=1e-6)
+
+
+def test_gan_loss_moves_the_generator(tmp_path):
+    """Without it the discriminator would have no say."""
+    trained = []
+    for loss_weight in (0., 1.):
+        gan_opt = dict(type='GANLoss', gan_type='vanilla', loss_weight=loss_weight)
+        model = build(options(tmp_path, train=dict(gan_opt=gan_opt)))
+        step(model, [1, 2])
+        trained.append(weights(model))
+    assert not same(*trained)
+
+
+def test_log(tmp_path):
+    file = str(tmp_path / 'LightCNN_feature.pth')
+    save_params({file: LightCNNFeature().state_dict()})
+    model = build(options(tmp_path, train=dict(perceptual_opt=dict(type='FaceFeatureLoss', load_path=file))))
+    step(model, [1])
+    assert list(model.get_current_log()) == [
+        'l_pix', 'l_pix_step1', 'l_pix_step2', 'l_heatmap', 'l_heatmap_step1', 'l_heatmap_step2', 'l_percep', 'l_g_gan',
+        'l_d_real', 'out_d_real', 'l_d_fake', 'out_d_fake'
+    ]
+
+
+@pytest.mark.parametrize('loss', ['GANLoss', 'MultiScaleGANLoss'])
+@pytest.mark.parametrize('gan_type', ['vanilla', 'lsgan', 'wgan', 'wgan_softplus', 'hinge'])
+def test_discriminator_learns_to_tell_apart_by_every_gan_loss(tmp_path, gan_type, loss):
+    gan_opt = dict(type=loss, gan_type=gan_type, loss_weight=0.005)
+    model, data = build(options(tmp_path, train=dict(gan_opt=gan_opt))), batch()
+    data['gt'] = data['gt'] * 0.2 + 0.8  # bright truth, so that it is easy
+    for current_iter in range(1, 16):
+        model.feed_data(data)
+        model.optimize_parameters(current_iter)
+        log = model.get_current_log()
+        assert all(map(torch.isfinite, map(torch.tensor, log.values())))
+    assert log['out_d_real'] > log['out_d_fake']
+
+
+# ------------------------------------------------------------------ hourglass, EMA
+@pytest.mark.parametrize('parallel', [False, True])
+def test_hourglass_is_frozen_throughout(tmp_path, parallel):
+    model = build(options(tmp_path, train=dict(net_d_iters=2)))
+    if parallel:
+        torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+        model.net_g, model.net_d = DistributedDataParallel(model.net_g), DistributedDataParallel(model.net_d)
+    try:
+        hourglass, recovery = weights(model, part='hourglass.'), weights(model, part='first_block.')
+        step(model, range(1, 6))
+        assert same(hourglass, weights(model, part='hourglass.'))
+        assert not same(recovery, weights(model, part='first_block.'))
+        for key, value in weights(model, 'net_g_ema', 'hourglass.').items():
+            assert torch.allclose(value, hourglass[key], rtol=1e-5)
+    finally:
+        if parallel:
+            torch.distributed.destroy_process_group()
+
+
+def test_hourglass_can_be_released(tmp_path):
+    model = build(options(tmp_path, train=dict(release_hourglass_iter=1)))
+    hourglass = weights(model, part='hourglass.')
+    step(model, [1])
+    assert same(hourglass, weights(model, part='hourglass.'))
+    step(model, [2])
+    assert not same(hourglass, weights(model, part='hourglass.'))
+
+
+def test_ema_follows_the_generator(tmp_path):
+    model = build(options(tmp_path, train=dict(ema_decay=0.5)))
+    before = weights(model)
+    step(model, [1])
+    after = weights(model)
+    for key, value in weights(model, 'net_g_ema').items():
+        assert torch.allclose(value, 0.5 * before[key] + 0.5 * after[key], atol=1e-6), key
+    without = build(options(tmp_path, train=dict(ema_decay=0)))
+    step(without, [1])
+    assert not hasattr(without, 'net_g_ema')
+
+
+# ------------------------------------------------------------------ weights and states
+@pytest.mark.parametrize('ema_decay', [0, 0.5])
+def test_resuming_continues_bit_by_bit(tmp_path, ema_decay):
+    settings = dict(
+        net_d_iters=2, ema_decay=ema_decay, scheduler=dict(type='MultiStepLR', milestones=[2, 4], gamma=0.5))
+    whole = build(options(tmp_path, train=settings))
+    step(whole, range(1, 7))
+
+    first = build(options(tmp_path, train=settings))
+    step(first, [1, 2, 3])
+    first.save(0, 3)
+    opt = options(tmp_path, train=settings, path=dict(resume_state=str(tmp_path / '3.state')))
+    state = load_resume_state(opt)
+    second = build(opt)
+    second.resume_training(state)
+    step(second, [4, 5, 6])
+    for label in ('net_g', 'net_d') + (('net_g_ema', ) if ema_decay else ()):
+        assert same(weights(whole, label), weights(second, label)), label
+    assert len(state['optimizers']) == len(state['schedulers']) == 2
+    assert whole.get_current_learning_rate() == second.get_current_learning_rate()
+
+
+def test_starts_from_a_trained_dic_and_a_trained_discriminator(tmp_path, caplog):
+    opt = options(tmp_path)
+    opt['model_type'] = 'DICModel'
+    del opt['network_d'], opt['train']['gan_opt'], opt['train']['optim_d']
+    del opt['train']['net_d_iters'], opt['train']['net_d_init_iters']
+    dic = build(opt)
+    step(dic, [1, 2])
+    dic.save(0, 7)
+    caplog.set_level(logging.WARNING, 'basicsr')
+    logging.getLogger('basicsr').addHandler(caplog.handler)
+    gan = build(options(tmp_path))
+    assert 'DICGANModel starts from an untrained generator' in caplog.text
+    step(gan, [1])
+    gan.save(0, 8)
+    caplog.clear()
+
+    path = dict(
+        pretrain_network_g=str(tmp_path / 'net_g_7.pth'),
+        param_key_g='params_ema',
+        pretrain_network_d=str(tmp_path / 'net_d_8.pth'))
+    model = build(options(tmp_path, path=path))
+    logging.getLogger('basicsr').removeHandler(caplog.handler)
+    assert 'untrained' not in caplog.text
+    assert same(weights(dic, 'net_g_ema'), weights(model)) and same(weights(gan, 'net_d'), weights(model, 'net_d'))
+    with pytest.raises(CheckpointError, match=r'net_d_8\.pth: does not hold the parameters of this LightCNNDiscrimin'):
+        build(options(tmp_path, path=path, num_feat_d=3))
+
+
+@pytest.mark.parametrize('model_type', ['DICGANModel', 'DICModel'])
+def test_testing_needs_the_generator_only(tmp_path, model_type):
+    opt = options(tmp_path, is_train=False)
+    opt['model_type'] = model_type
+    del opt['network_d'], opt['train']
+    dataset = opt['datasets']['val']
+    loader = build_dataloader(build_dataset(dataset), dataset, num_gpu=0, dist=False, sampler=None, seed=0)
+    model = build(opt)
+    model.validation(loader, 'test', None, False)
+    assert set(model.metric_results) == {'psnr', 'ssim', 'nrmse'}
+
+
+def test_recipe_as_real_processes(tmp_path):
+    """The shipped option files, made tiny: trained from a DIC, resumed, tested."""
+    tiny = {key: value for key, value in TINY.items() if key != 'type'}
+    save_params({str(tmp_path / 'dic.pth'): DIC(**tiny).state_dict()})
+
+    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.path.join(OPTIONS, os.pardir))
+
+    def run(what, changes, *flags):
+        code = f'import sys; from dic_plugin.launch import {what}; sys.exit({what}())'
+        command = [sys.executable, '-c', code, '-opt', os.path.join(OPTIONS, f'{what}_DICGAN.yml'), *flags]
+        command += ['--force_yml', 'name=tiny', 'num_gpu=0', *changes]
+        command += [f'network_g:{key}={value}' for key, value in tiny.items()]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+        return done.stdout + done.stderr
+
+    changes = [
+        'path:pretrain_network_g=dic.pth', 'train:net_d_init_iters=1', 'val:val_freq=9', 'logger:print_freq=1',
+        'logger:save_checkpoint_freq=2', 'network_d:num_feat=3', 'datasets:train:num_images=4',
+        'datasets:train:batch_size_per_gpu=2', 'datasets:val:num_images=2'
+    ]
+    log = run('train', [*changes, 'train:total_iter=2'])
+    assert 'l_g_gan: ' in log and 'End of training' in log
+    log = run('train', [*changes, 'train:total_iter=3'], '--auto_resume')
+    assert 'Loading LightCNNDiscriminator model from' in log and 'iter:       3' in log
+    models = tmp_path / 'experiments' / 'tiny' / 'models'
+    assert {'net_g_latest.pth', 'net_d_latest.pth', 'net_g_2.pth', 'net_d_2.pth'} <= set(os.listdir(models))
+    log = run('test', [f'path:pretrain_network_g={models}/net_g_latest.pth', 'datasets:test:num_images=2'])
+    assert 'psnr: ' in log and len(glob.glob(str(tmp_path / 'results/tiny/visualization/synthetic/*.png'))) == 2
+
+
+# ------------------------------------------------------------------ options
+def test_options_are_only_read(tmp_path):
+    opt = options(tmp_path)
+    before = copy.deepcopy(opt)
+    step(build(opt), [1])
+    assert opt == before
+
+
+@pytest.mark.parametrize('section, key, value, message', [
+    ('train', 'net_d_iter', 2, "train:net_d_iter: no such option; did you mean 'net_d_iters'"),
+    ('train', 'net_d_iters', 0, 'train:net_d_iters is 0; expected a whole number of at least 1'),
+    ('train', 'net_d_init_iters', -1, 'train:net_d_init_iters is -1; expected a whole number of at least 0'),
+    ('train', 'ldl_opt', {}, 'train:ldl_opt: no such option'),
+    ('train', 'gan_opt', None, 'train:gan_opt: expected options'),
+    ('train', 'optim_d', dict(lr=1e-4), 'train:optim_d:type: missing'),
+    ('network_d', 'num_featt', 3, "network_d:num_featt: no such option; did you mean 'num_feat'"),
+    ('path', 'pretrain_networkd', 'x.pth', "did you mean 'pretrain_network_d'"),
+])
+def test_wrong_options_are_named(tmp_path, section, key, value, message):
+    opt = options(tmp_path)
+    opt[section][key] = value
+    with pytest.raises(OptionError, match=message):
+        build_model(opt)
+
+
+@pytest.mark.parametrize('section, key', [('', 'network_d'), ('train', 'gan_opt'), ('train', 'optim_d')])
+def test_missing_options_are_named_for_training_only(tmp_path, section, key):
+    opt = options(tmp_path)
+    del (opt[section] if section else opt)[key]
+    with pytest.raises(OptionError, match=f'{key}: missing'):
+        check_options(opt, True)
+    check_options(opt, False)

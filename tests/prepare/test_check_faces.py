@@ -1,0 +1,410 @@
+"""scripts/check_faces.py: whole sets of several kinds pass; each kind of damage is told, with its offenders."""
+from helpers.paths import ROOT
+
+import dic_plugin  # noqa: F401 isort:skip (before basicsr, which may need its shims)
+
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from basicsr.utils.lmdb_util import LmdbMaker
+
+from dic_plugin.cli import check
+from dic_plugin.data.annotations import FaceAnnotations
+from dic_plugin.data.degradation import make_lq
+from dic_plugin.landmarks.layouts import ORDERS
+from dic_plugin.prepare import check_pixels
+from dic_plugin.prepare.check import check_set
+from dic_plugin.prepare.check_report import EXAMPLES, Findings
+
+SCRIPT = ROOT / 'scripts' / 'check_faces.py'
+SIZE, SCALE, NUM = 32, 8, 7
+SPLITS = {'train': 0, 'test': 100}  # number of the first face
+
+
+def picture(number, size=SIZE):
+    return np.random.RandomState(number).randint(0, 256, (size, size, 3), np.uint8)
+
+
+def pictures(split):
+    return {f'{number:06d}': picture(number) for number in range(SPLITS[split], SPLITS[split] + NUM)}
+
+
+def write_lmdb(path, images):
+    """``images``: dict from key to RGB image, or to bytes, which are written as they are."""
+    shutil.rmtree(path, ignore_errors=True)
+    maker = LmdbMaker(str(path), map_size=1 << 20)
+    for key, img in images.items():
+        content = img if isinstance(img, bytes) else cv2.imencode('.png', img[:, :, ::-1])[1].tobytes()
+        maker.put(content, key, (SIZE, SIZE, 3) if isinstance(img, bytes) else img.shape)
+    maker.close()
+
+
+def write_folder(path, images):
+    path.mkdir()
+    for key, img in images.items():
+        cv2.imwrite(str(path / f'{key}.png'), img[:, :, ::-1])
+
+
+def low_quality(images, scale=SCALE):
+    return {name: make_lq(img, scale) for name, img in images.items()}
+
+
+def annotate(path, names, order='celeba5', size=SIZE, **changes):
+    """Points in the rows of a grid, left to right, which suits CelebA's five: left eye, right eye, nose, mouth."""
+    num = ORDERS.get(order, 5)
+    points = np.tile(np.linspace(4, size - 5, num, dtype=np.float32)[:, None], (len(names), 1, 2))
+    fields = dict(
+        landmarks=points,
+        order=order,
+        image_size=np.full((len(names), 2), size, np.int32),
+        source=np.array([f'{name}.jpg' for name in names]))
+    FaceAnnotations(np.array(list(names)), **dict(fields, **changes)).save(str(path))
+
+
+def change(path, **changes):
+    """Rewrite an annotation file; a change may be a function of the old value."""
+    old = FaceAnnotations.load(str(path))
+    new = {key: value(getattr(old, key).copy()) if callable(value) else value for key, value in changes.items()}
+    dataclasses.replace(old, **new).save(str(path))
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """As scripts/prepare_faces.py leaves a set."""
+    root = tmp_path / 'celeba'
+    root.mkdir()
+    for split in SPLITS:
+        write_lmdb(root / f'{split}.lmdb', pictures(split))
+        annotate(root / f'{split}.npz', pictures(split))
+    write_lmdb(root / 'test_lq.lmdb', low_quality(pictures('test')))
+    (root / 'prepared.json').write_text('{}')
+    (root / 'preview.png').write_bytes(cv2.imencode('.png', picture(0))[1].tobytes())  # no face of the set
+    return root
+
+
+@pytest.fixture(scope='module')
+def script():
+    return check
+
+
+def told(report):
+    return '\n'.join(report.lines())
+
+
+# ---- sets that are well ----
+
+
+def test_prepared_set_is_well(prepared, script, capsys):
+    assert script.main([str(prepared), '--workers', '2']) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        'test.lmdb: 7 images of 32x32, landmarks celeba5, low-quality images of 4x4',
+        'train.lmdb: 7 images of 32x32, landmarks celeba5', 'All is well.'
+    ]
+
+
+def test_works_as_a_command(prepared):
+    done = subprocess.run([sys.executable, str(SCRIPT), str(prepared)], capture_output=True, text=True)
+    assert done.returncode == 0 and 'All is well.' in done.stdout and 'test.lmdb: 100%' in done.stderr
+
+
+def test_somebodys_own_folders_are_well(tmp_path):
+    """No low-quality images, no sizes or sources annotated, and names that start anew in every split."""
+    for split in SPLITS:
+        write_folder(tmp_path / split, {f'{i}': img for i, img in enumerate(pictures(split).values())})
+        annotate(tmp_path / f'{split}.npz', [str(i) for i in range(NUM)], image_size=None, source=None)
+    report = check_set(str(tmp_path), 1)
+    assert report.ok and [split.num_images for split in report.splits] == [NUM, NUM]
+    assert 'warning: same name in two splits (7)' in told(report)
+
+
+@pytest.mark.parametrize('annotation_file', ['faces.npz', 'faces/landmarks.npz'])
+def test_single_folder(tmp_path, annotation_file):
+    write_folder(tmp_path / 'faces', pictures('train'))
+    annotate(tmp_path / annotation_file, pictures('train'))
+    for root in (tmp_path / 'faces', f'{tmp_path}/faces/', tmp_path):
+        report = check_set(str(root), 1)
+        assert report.ok and [split.name for split in report.splits] == ['faces'] and not report.splits[0].warnings
+
+
+def test_single_lmdb(prepared, monkeypatch):
+    monkeypatch.chdir(prepared)
+    report = check_set('test.lmdb', 1)
+    assert report.ok and [(split.name, split.lq_sizes) for split in report.splits] == [('test.lmdb', {(4, 4): NUM})]
+
+
+def test_the_same_split_as_lmdb_and_folder_shares_no_face_with_itself(prepared):
+    write_folder(prepared / 'train', pictures('train'))
+    assert check_set(str(prepared), 1).ok
+
+
+def test_any_number_of_workers_finds_the_same(prepared, monkeypatch):
+    monkeypatch.setattr(check_pixels, 'CHUNK', 2)
+    images = dict(pictures('train'), **{'000003': b'no image', '000005': picture(5, 16)})
+    write_lmdb(prepared / 'train.lmdb', images)
+    one, three = check_set(str(prepared), 1), check_set(str(prepared), 3)
+    assert told(one) == told(three) and not one.ok
+
+
+def test_an_lmdb_that_this_process_reads_already(prepared):
+    from dic_plugin.data.face_files import FaceFiles
+    files = FaceFiles(str(prepared / 'train.lmdb'), {'type': 'lmdb'})
+    files.read(0)
+    assert check_set(str(prepared), 1).ok
+    files.read(1)
+
+
+# ---- damage ----
+
+
+def remove_key(root):
+    images = pictures('train')
+    write_lmdb(root / 'train.lmdb', images)
+    lines = (root / 'train.lmdb' / 'meta_info.txt').read_text()
+    del images['000002']
+    write_lmdb(root / 'train.lmdb', images)
+    (root / 'train.lmdb' / 'meta_info.txt').write_text(lines)
+
+
+def damage_image(root):
+    write_lmdb(root / 'train.lmdb', dict(pictures('train'), **{'000004': b'no image'}))
+
+
+def store_other_size(root):
+    write_lmdb(root / 'train.lmdb', dict(pictures('train'), **{'000001': picture(1, 24)}))
+
+
+def misstate_shape(root):
+    path = root / 'train.lmdb' / 'meta_info.txt'
+    path.write_text(path.read_text().replace('000001.png (32,32,3)', '000001.png (32,24,3)'))
+
+
+def distort(root):
+    images = {name: img[:, :24] for name, img in pictures('train').items()}
+    write_lmdb(root / 'train.lmdb', images)
+    annotate(root / 'train.npz', images, size=24, image_size=np.full((NUM, 2), (24, 32), np.int32))
+
+
+def move_landmark_out(root):
+
+    def move(landmarks):
+        landmarks[6, 3] = (31.6, 4)
+        return landmarks
+
+    change(root / 'train.npz', landmarks=move)
+
+
+def mirror_landmarks(root):
+
+    def mirror(landmarks):
+        landmarks[2, :, 0] = SIZE - 1 - landmarks[2, :, 0]
+        return landmarks
+
+    change(root / 'test.npz', landmarks=mirror)
+
+
+def forget_annotation(root):
+    names = [name for name in pictures('train') if name != '000005']
+    annotate(root / 'train.npz', names)
+
+
+def annotate_too_many(root):
+    annotate(root / 'train.npz', [*pictures('train'), 'nobody'])
+
+
+def damage_annotation(root):
+    (root / 'train.npz').write_bytes(b'no zip file')
+
+
+def remove_lq_image(root):
+    images = low_quality(pictures('test'))
+    del images['000103']
+    write_lmdb(root / 'test_lq.lmdb', images)
+
+
+def add_lq_image(root):
+    write_lmdb(root / 'test_lq.lmdb', dict(low_quality(pictures('test')), extra=picture(9, 4)))
+
+
+def change_lq_image(root):
+    write_lmdb(root / 'test_lq.lmdb', dict(low_quality(pictures('test')), **{'000101': picture(9, 4)}))
+
+
+def damage_lq_image(root):
+    write_lmdb(root / 'test_lq.lmdb', dict(low_quality(pictures('test')), **{'000101': b'no image'}))
+
+
+def enlarge_lq_image(root):
+    write_lmdb(root / 'test_lq.lmdb', dict(low_quality(pictures('test')), **{'000101': picture(9, 5)}))
+
+
+def leave_lq_image_as_large(root):
+    write_lmdb(root / 'test_lq.lmdb', dict(low_quality(pictures('test')), **{'000101': picture(101)}))
+
+
+def shrink_less(root):
+    images = pictures('test')
+    write_lmdb(root / 'test_lq.lmdb', dict(low_quality(images), **{'000106': make_lq(images['000106'], 4)}))
+
+
+def lose_lq_images(root):
+    shutil.rmtree(root / 'test_lq.lmdb')
+
+
+def lose_originals(root):
+    shutil.rmtree(root / 'test.lmdb')
+
+
+def empty_lq_images(root):
+    (root / 'test_lq.lmdb' / 'meta_info.txt').write_text('')
+
+
+def lose_meta_info(root):
+    os.remove(root / 'train.lmdb' / 'meta_info.txt')
+
+
+def lose_annotation_file(root):
+    os.remove(root / 'train.npz')
+
+
+def repeat_name(root):
+    images = dict(pictures('train'), **{'000101': picture(1)})
+    write_lmdb(root / 'train.lmdb', images)
+    annotate(root / 'train.npz', images, source=np.array([f'{i}.jpg' for i in range(len(images))]))
+
+
+def repeat_source(root):
+
+    def repeat(source):
+        source[0] = '000106.jpg'
+        return source
+
+    change(root / 'train.npz', source=repeat)
+
+
+def repeat_pixels(root):
+    images = dict(pictures('train'), **{'000002': picture(105)})
+    write_lmdb(root / 'train.lmdb', images)
+
+
+def cut_short(root):
+    os.truncate(root / 'train.lmdb' / 'data.mdb', 8192)
+
+
+@pytest.mark.parametrize('damage, kind, offender', [
+    (remove_key, 'unreadable image (1)', "has no key '000002'"),
+    (damage_image, 'unreadable image (1)', '000004.png: cannot be decoded'),
+    (store_other_size, 'image size not as annotated (1)', '000001: is 24x24, annotated 32x32'),
+    (misstate_shape, 'shape not as in meta_info (1)', 'train.lmdb/000001: is 32x32, expected 24x32'),
+    (distort, 'image not square (7)', '000000: 24x32'),
+    (move_landmark_out, 'landmarks outside the image (1)', '000006: landmark 3 at (31.6, 4.0), the image is 32x32'),
+    (mirror_landmarks, 'left eye not left of the right eye (1)', '000102: x is 27.0, of the right eye 21.2'),
+    (forget_annotation, 'image without landmarks (1)', '000005'),
+    (annotate_too_many, 'landmarks without an image (1)', 'nobody'),
+    (damage_annotation, 'annotation file not valid (1)', 'train.npz: not a readable annotation file'),
+    (lose_annotation_file, 'no annotation file (1)', 'train.npz'),
+    (remove_lq_image, 'image without a low-quality image (1)', '000103'),
+    (add_lq_image, 'low-quality images without an image (1)', 'extra'),
+    (change_lq_image, 'low-quality image is not the shrunk image (1)', '000101'),
+    (damage_lq_image, 'unreadable low-quality image (1)', 'test_lq.lmdb/000101.png: cannot be decoded'),
+    (enlarge_lq_image, 'low-quality image of a size that does not fit (1)', '000101: 5x5, but the image is 32x32'),
+    (leave_lq_image_as_large, 'low-quality image of a size that does not fit (1)', '000101: 32x32, but the image is'),
+    (shrink_less, 'low-quality image of another scale (1)', '000106: 4, others 8'),
+    (lose_lq_images, 'no low-quality images (1)', 'test_lq.lmdb'),
+    (lose_originals, 'low-quality images without their originals (1)', 'test_lq.lmdb: there is no test.lmdb'),
+    (empty_lq_images, 'cannot be opened (1)', 'names no image'),
+    (lose_meta_info, 'cannot be opened (1)', "train.lmdb/meta_info.txt' does not exist"),
+    (repeat_name, 'same name in two splits (1)', 'test.lmdb/000101 and train.lmdb/000101'),
+    (repeat_source, 'same photograph in two splits (1)', 'test.lmdb/000106.jpg and train.lmdb/000106.jpg'),
+    (repeat_pixels, 'same pixels in two splits (1)', 'test.lmdb/000105 and train.lmdb/000002'),
+    (cut_short, 'reading ended a worker process (1)', 'after 0 images; the LMDB is damaged, perhaps cut short'),
+])
+def test_damage_is_told(prepared, script, capsys, damage, kind, offender):
+    damage(prepared)
+    assert script.main([str(prepared), '--workers', '1']) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == 'There are problems.'
+    heading = lines.index(f'  PROBLEM: {kind}')
+    assert lines[heading + 1].startswith('    ') and offender in lines[heading + 1]
+    assert len([line for line in lines if 'PROBLEM' in line]) == 1
+
+
+def test_names_the_first_offenders_and_counts_the_others(prepared, script, capsys):
+    write_lmdb(prepared / 'train.lmdb', dict.fromkeys(pictures('train'), b'no image'))
+    assert script.main([str(prepared), '--workers', '1']) == 1
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index(f'  PROBLEM: unreadable image ({NUM})') + 1
+    assert [f'00000{i}.png' in line for i, line in enumerate(lines[start:start + EXAMPLES])] == [True] * EXAMPLES
+    assert lines[start + EXAMPLES] == f'    and {NUM - EXAMPLES} more'
+
+
+def test_folder_against_its_meta_info(tmp_path):
+    write_folder(tmp_path / 'train', pictures('train'))
+    annotate(tmp_path / 'train.npz', pictures('train'))
+    (tmp_path / 'meta_info_train.txt').write_text('000000.png (32,32,3)\n000001.png (16,16,3)\ngone.png (32,32,3)\n')
+    report = check_set(str(tmp_path), 1)
+    assert report.splits[0].problems.counts == {'shape not as in meta_info': 1, 'in meta_info, but missing': 1}
+
+
+# ---- warnings ----
+
+
+def test_what_may_be_meant_so_is_a_warning(tmp_path):
+    """In a test split that was not prepared here: other ways to shrink, images that are not square."""
+    images = dict(pictures('test'), wide=picture(7)[:24])
+    write_folder(tmp_path / 'test', images)
+    write_folder(tmp_path / 'test_lq', {name: img[::8, ::8] for name, img in images.items()})
+    annotate(tmp_path / 'test.npz', images, order='mine5', size=24, image_size=None)
+    annotate(tmp_path / 'gone.npz', images)
+    report = check_set(str(tmp_path), 1)
+    assert report.ok and report.splits[0].warnings.counts == {
+        'eyes not checked': 1,
+        'image not square': 1,
+        'low-quality image is not the shrunk image': NUM + 1
+    }
+    assert report.between.warnings.examples == {'annotation files without images': ['gone.npz']}
+    assert 'of 32x32 and 1 other size,' in told(report)
+
+
+@pytest.mark.parametrize('order, left, right', [('ibug68', (36, 42), (42, 48)), ('helen194', (134, 153), (114, 133))])
+def test_eyes_of_every_order(tmp_path, order, left, right):
+    write_folder(tmp_path / 'train', pictures('train'))
+    landmarks = np.full((NUM, ORDERS[order], 2), 16, np.float32)
+    landmarks[:, slice(*left), 0], landmarks[:, slice(*right), 0] = 8, 24
+    annotate(tmp_path / 'train.npz', pictures('train'), order, landmarks=landmarks)
+    assert check_set(str(tmp_path), 1).ok
+    change(tmp_path / 'train.npz', landmarks=lambda points: SIZE - 1 - points)
+    assert check_set(str(tmp_path), 1).splits[0].problems.counts == {'left eye not left of the right eye': NUM}
+
+
+# ---- usage ----
+
+
+@pytest.mark.parametrize('make, message', [(False, 'does not exist'), (True, 'holds no face set')])
+def test_no_set(tmp_path, script, capsys, make, message):
+    root = tmp_path / 'nothing'
+    if make:
+        root.mkdir()
+        (root / 'notes.txt').write_text('')
+    assert script.main([str(root)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_refuses_no_workers(tmp_path, script, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        script.main([str(tmp_path), '--workers', '0'])
+    assert '--workers is 0; expected at least 1' in capsys.readouterr().err
+
+
+def test_findings_keep_a_few_examples():
+    findings = Findings()
+    assert not findings and findings.lines('PROBLEM') == []
+    for number in range(EXAMPLES + 2):
+        findings.add('kind', str(number))
+    assert findings and findings.counts == {'kind': EXAMPLES + 2}
+    assert findings.lines('PROBLEM')[1:] == [f'    {number}' for number in range(EXAMPLES)] + ['    and 2 more']

@@ -1,0 +1,204 @@
+"""The command with every kind of landmarks, checks and crops: from a folder as it is downloaded to the crops."""
+import csv
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+
+from dic_plugin.cli.prepare import main
+from dic_plugin.data.annotations import FaceAnnotations
+from dic_plugin.data.face_files import FaceFiles
+from dic_plugin.faces.detectors import DETECTORS
+from dic_plugin.faces.found_face import FoundFace
+from helpers.photographs import make_photographs, write_dic_list
+
+NUM = 4
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    return make_photographs(tmp_path / 'photos', NUM)
+
+
+def prepare(tmp_path, *arguments, code=0):
+    command = [tmp_path / 'photos', '-o', tmp_path / 'set', '--split', 'train', '--workers', 1, *arguments]
+    assert main([str(part) for part in command]) == code
+
+
+def read_csv(path):
+    with open(path, newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def assert_landmarks(root, expected):
+    """The stored landmarks, taken back into the photographs, are the expected ones, of every photograph by name."""
+    annotations = FaceAnnotations.load(str(root / 'train.npz'))
+    assert annotations.source.tolist() == sorted(expected)
+    for row, source in enumerate(annotations.source.tolist()):
+        x0, y0, x1, _ = annotations.crop_box[row]
+        found = (annotations.landmarks[row] + 0.5) * ((x1 - x0) / annotations.image_size[row, 0]) - 0.5 + (x0, y0)
+        np.testing.assert_allclose(found, expected[source], atol=2e-3)
+    return annotations
+
+
+def write_openface(folder, scenes):
+    """One CSV for all, named by a column; confidence 0.3 for the second photograph, failure for the third."""
+    names = [f'{axis}_{index}' for axis in 'xy' for index in range(68)]
+    lines = [', '.join(['filename', 'confidence', 'success', *names])]
+    for index, (name, scene) in enumerate(scenes.items()):
+        values = [f'{value:.3f}' for value in scene.landmarks.T.ravel()]
+        lines.append(', '.join([name, '0.3' if index == 1 else '0.98', '0' if index == 2 else '1', *values]))
+    (folder / 'openface.csv').write_text('\n'.join(lines) + '\n')
+    return folder / 'openface.csv'
+
+
+def write_pts(folder, scenes):
+    for name, scene in scenes.items():
+        points = '\n'.join(f'{x + 1:.4f} {y + 1:.4f}' for x, y in scene.landmarks)
+        (folder / 'photos' / name).with_suffix('.pts').write_text(f'version: 1\nn_points: 68\n{{\n{points}\n}}\n')
+    return folder / 'photos'
+
+
+def write_helen(folder, scenes):
+    """194 points: the 68, and copies of them."""
+    (folder / 'annotation').mkdir()
+    for number, (name, scene) in enumerate(scenes.items(), 7):
+        points = np.resize(scene.landmarks, (194, 2))
+        lines = [name[:-len('.jpg')], *(f'{x:.4f} , {y:.4f}' for x, y in points)]
+        (folder / 'annotation' / f'{number}.txt').write_text('\n'.join(lines) + '\n')
+    return folder / 'annotation'
+
+
+def five_points(landmarks):
+    return np.stack([landmarks[36:42].mean(0), landmarks[42:48].mean(0), *landmarks[[30, 48, 54]]])
+
+
+def write_celeba(folder, scenes):
+    lines = [str(len(scenes)), 'lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y ...']
+    for name, scene in scenes.items():
+        lines.append(' '.join([name, *(f'{value:.3f}' for value in five_points(scene.landmarks).ravel())]))
+    (folder / 'list_landmarks_celeba.txt').write_text('\n'.join(lines) + '\n')
+    return folder / 'list_landmarks_celeba.txt'
+
+
+@pytest.mark.parametrize('write,order', [(write_pts, 'ibug68'), (write_helen, 'helen194'), (write_celeba, 'celeba5')])
+def test_landmarks_of_every_format_reach_the_crops(tmp_path, scenes, write, order):
+    prepare(tmp_path, '--landmarks', write(tmp_path, scenes))
+    of = {
+        'ibug68': lambda points: points,
+        'helen194': lambda points: np.resize(points, (194, 2)),
+        'celeba5': five_points
+    }
+    annotations = assert_landmarks(tmp_path / 'set', {
+        name: of[order](scene.landmarks)
+        for name, scene in scenes.items()
+    })
+    assert annotations.order == order
+
+
+@pytest.mark.parametrize('arguments,kept', [([], (0, 3)), (['--min-confidence', '0.2'], (0, 1, 3)),
+                                            (['--min-confidence', '0.99'], ())])
+def test_openface_is_believed_as_far_as_it_is_sure(tmp_path, scenes, arguments, kept):
+    table = write_openface(tmp_path, scenes)
+    prepare(tmp_path, '--landmarks', table, *arguments, code=0 if kept else 1)
+    folder = tmp_path / ('set' if kept else 'set.unfinished')
+    skipped = {row['source']: row['reason'] for row in read_csv(folder / 'skipped.csv')}
+    assert set(skipped) == {name for index, name in enumerate(scenes) if index not in kept}
+    assert skipped['000003.jpg'] == 'OpenFace found no face'
+    if kept:
+        assert_landmarks(folder, {name: scenes[name].landmarks for name in sorted(set(scenes) - set(skipped))})
+
+
+def test_faces_that_disagree_with_the_five_points_are_left_out(tmp_path, scenes):
+    checked = write_celeba(tmp_path, scenes)
+    wrong = scenes['000002.jpg']
+    shifted = dict(scenes, **{'000002.jpg': wrong._replace(landmarks=wrong.landmarks + (0, 12), box=(0, 0, 120, 120))})
+    write_dic_list(tmp_path / 'list.pkl', shifted)
+    prepare(tmp_path, '--landmarks', tmp_path / 'list.pkl', '--check-points', checked)
+    assert [row['source']
+            for row in read_csv(tmp_path / 'set' / 'faces.csv')] == ['000001.jpg', '000003.jpg', '000004.jpg']
+    reason, = (row['reason'] for row in read_csv(tmp_path / 'set' / 'skipped.csv'))
+    assert 'disagree with the five points' in reason
+
+
+def test_points_that_cannot_be_checked_are_refused_at_once(tmp_path, scenes, capsys):
+    prepare(
+        tmp_path,
+        '--landmarks',
+        write_helen(tmp_path, scenes),
+        '--check-points',
+        write_celeba(tmp_path, scenes),
+        code=1)
+    assert '--check-points: landmarks in the order helen194' in capsys.readouterr().err
+
+
+def test_a_face_at_the_border_is_moved_or_padded_and_that_is_recorded(tmp_path):
+    folder = tmp_path / 'photos'
+    scenes = make_photographs(folder, 2, size=(150, 120), face_size=64)
+    img = cv2.copyMakeBorder(cv2.imread(str(folder / '000001.jpg')), 0, 0, 0, 100, cv2.BORDER_REFLECT)
+    # the first photograph begins within its face's square, and has room on the right; the second has room nowhere
+    x0, y0, x1, y1 = scenes['000001.jpg'].box
+    cv2.imwrite(str(folder / '000001.png'), img[:, x0 + 4:])
+    (folder / '000001.jpg').unlink()
+    second = scenes['000002.jpg']
+    a0, b0, a1, b1 = second.box
+    cv2.imwrite(str(folder / '000002.png'), cv2.imread(str(folder / '000002.jpg'))[b0 + 12:b1 - 6, a0 + 8:a1 - 6])
+    (folder / '000002.jpg').unlink()
+    moved = {
+        '000001.png': scenes['000001.jpg'].landmarks - (x0 + 4, 0),
+        '000002.png': second.landmarks - (a0 + 8, b0 + 12)
+    }
+    for name, landmarks in moved.items():
+        points = '\n'.join(f'{x + 1:.4f} {y + 1:.4f}' for x, y in landmarks)
+        (folder / name).with_suffix('.pts').write_text(f'version: 1\nn_points: 68\n{{\n{points}\n}}\n')
+    prepare(tmp_path, '--landmarks', folder)
+    assert_landmarks(tmp_path / 'set', moved)
+    first, second = read_csv(tmp_path / 'set' / 'faces.csv')
+    assert int(first['moved_x']) > 0 and first['x0'] == '0' and first['pad_left'] == '0'
+    assert sum(int(second[f'pad_{side}']) for side in ('left', 'top', 'right', 'bottom')) > 0
+
+
+def test_whole_crops_are_taken_as_they_are(tmp_path):
+    (tmp_path / 'photos').mkdir()
+    scenes = make_photographs(tmp_path / 'larger', 3)
+    for name, scene in scenes.items():
+        x0, y0, x1, y1 = scene.box
+        crop = cv2.imread(str(tmp_path / 'larger' / name))[y0:y1, x0:x1]
+        cv2.imwrite(str(tmp_path / 'photos' / name.replace('jpg', 'png')), crop)
+    bare = {name.replace('jpg', 'png'): scene.landmarks - scene.box[:2] for name, scene in scenes.items()}
+    (tmp_path / 'test_list.pkl').write_bytes(pickle.dumps(bare))  # the published test list holds bare landmarks
+    prepare(tmp_path, '--landmarks', tmp_path / 'test_list.pkl', '--whole', '--size', '64')
+    assert_landmarks(tmp_path / 'set', bare)
+    files = FaceFiles(str(tmp_path / 'set' / 'train.lmdb'), {'type': 'lmdb'})
+    for index, name in enumerate(files.names):
+        np.testing.assert_array_equal(
+            files.read(index)[:, :, ::-1], cv2.imread(str(tmp_path / 'photos' / f'{name}.png')))
+
+
+def test_a_detector_sees_the_whole_photograph(tmp_path, scenes, monkeypatch):
+    """Any class with a detector's attributes will do; dlib's own is tested on a photograph elsewhere."""
+
+    class Finder:
+        order, min_confidence, described, model = 'ibug68', 0.5, 'a finder', None
+        seen = []
+
+        def __init__(self, model):
+            assert model is None
+
+        def find(self, img):
+            scene = scenes[f'{len(self.seen) + 1:06d}.jpg']
+            self.seen.append(img.shape)
+            small = FoundFace((scene.landmarks - scene.landmarks.mean(0)) * 0.5 + scene.landmarks.mean(0), None, 0.9)
+            return [] if len(self.seen) == 2 else [small, FoundFace(scene.landmarks, None, 0.8)]
+
+    monkeypatch.setitem(DETECTORS, 'dlib', Finder)
+    prepare(tmp_path, '--detector', 'dlib')
+    expected = [cv2.imread(str(tmp_path / 'photos' / name)).shape for name in sorted(scenes)]
+    assert Finder.seen == expected
+    assert_landmarks(tmp_path / 'set', {
+        name: scene.landmarks
+        for name, scene in scenes.items() if name != '000002.jpg'
+    })
+    assert [face['faces_in_photograph'] for face in read_csv(tmp_path / 'set' / 'faces.csv')] == ['2'] * 3
+    assert [row['reason'] for row in read_csv(tmp_path / 'set' / 'skipped.csv')] == ['no face found']
