@@ -1,10 +1,10 @@
-"""From downloaded photographs to training data: landmarks, square crops, splits, LMDBs, annotation files.
+"""From photographs to training data: landmarks, square crops, splits, LMDBs, annotation files.
 
-    formats/       landmarks from the files that datasets and tools come with
-    detectors/     landmarks found in the photographs themselves
-    crop.py        the square around a face
+    formats/       landmarks from the files of datasets and tools
     process.py     one photograph: from the file to the encoded crop
-    run.py         all of them: splits, workers, restart, the finished set
+    run.py         all photographs: splits, workers, continuation after an interruption
+    finish.py      the set that is built from the results
+    check.py       the examination of a set
 
-``dic-prepare`` runs it; ``dic-check`` examines the result.
+The commands are ``dic-prepare`` and ``dic-check``.
 """

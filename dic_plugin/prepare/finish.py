@@ -1,18 +1,24 @@
-"""From the shards of all photographs to the finished set: stores, annotation files, records."""
+"""Results of the preparation on disk, and the set that is built from them: images, annotation files, tables."""
 import csv
+import json
 import os
+import shutil
 from collections import Counter
-from typing import Dict, Iterator, List, NamedTuple
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
+from basicsr.utils.lmdb_util import LmdbMaker
 from tqdm import tqdm
 
 from dic_plugin.data.annotations import FaceAnnotations
-from dic_plugin.prepare.image_store import open_store
-from dic_plugin.prepare.process import PreparedFace, SkippedPhoto
-from dic_plugin.prepare.shards import Shard, load_shard
+from dic_plugin.prepare.process import PNG_LEVEL, PreparedFace, SkippedPhoto
+from dic_plugin.utils.atomic_write import write_text
 
-__all__ = ['SPLITS', 'Counts', 'build_set', 'count', 'write_skipped']
+__all__ = [
+    'SPLITS', 'Counts', 'StoredImage', 'build_set', 'count', 'load_result', 'save_result', 'write_images',
+    'write_skipped'
+]
 
 SPLITS = ('train', 'val', 'test')
 
@@ -21,13 +27,14 @@ _FACE_COLUMNS = ('name', 'split', 'source', 'x0', 'y0', 'x1', 'y1', 'moved_x', '
 
 
 class Counts(NamedTuple):
-    """What became of all photographs.
+    """Numbers of faces and of photographs left out.
 
     Attributes:
-        faces: Number of faces in every split that has any.
+        faces: Number of faces by split, without empty splits.
         empty: Splits whose photographs gave no face.
-        reasons: Number of photographs left out for every reason, without its details in brackets.
-        moved, padded: Faces whose crop was moved into, or padded at the border of, the photograph.
+        reasons: Number of photographs left out by reason (without its details), the most frequent reason first.
+        moved: Faces whose crop was moved into the photograph.
+        padded: Faces whose crop was padded at the border of the photograph.
         several: Faces chosen from several in a photograph.
     """
     faces: Dict[str, int]
@@ -38,100 +45,125 @@ class Counts(NamedTuple):
     several: int
 
 
-def count(paths: List[str], skipped: List[SkippedPhoto]) -> Counts:
-    """Count the faces of all shards and what was left out, there and in ``skipped``."""
-    faces, reasons = Counter(), Counter(map(_kind, skipped))
+class StoredImage(NamedTuple):
+    """A square PNG file, the name it gets in the set, and its side in pixels."""
+    path: str
+    name: str
+    side: int
+
+
+def save_result(stem: str, result: Union[PreparedFace, SkippedPhoto]) -> None:
+    """Write the result of a photograph: ``<stem>.png``, ``<stem>_lq.png`` and, last and whole, ``<stem>.json``."""
+    if isinstance(result, PreparedFace):
+        for suffix, content in (('', result.image), ('_lq', result.lq)):
+            if content is not None:
+                Path(f'{stem}{suffix}.png').write_bytes(content)
+        result = result._replace(landmarks=result.landmarks.tolist(), image=None, lq=None)
+    write_text(f'{stem}.json', json.dumps(result._asdict()))
+
+
+def load_result(stem: str) -> Union[PreparedFace, SkippedPhoto]:
+    """Read the result of a photograph, without its images.
+
+    Raises:
+        ValueError: the record is damaged; the message names it.
+    """
+    path = f'{stem}.json'
+    try:
+        with open(path, encoding='utf-8') as file:
+            fields = json.load(file)
+        if 'reason' in fields:
+            return SkippedPhoto(**fields)
+        return PreparedFace(**dict(fields, landmarks=np.array(fields['landmarks'], np.float32)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{path}: is damaged ({error}). Delete it and run the same command again.') from error
+
+
+def count(faces: Sequence[PreparedFace], skipped: Sequence[SkippedPhoto]) -> Counts:
+    """Count faces and photographs left out."""
+    number = Counter(face.split for face in faces)
+    reasons = Counter(photo.reason.split(' (')[0] for photo in skipped)
     planned = {photo.split for photo in skipped}
-    moved = padded = several = 0
-    for shard in _records(paths):
-        faces.update(face.split for face in shard.faces)
-        reasons.update(map(_kind, shard.skipped))
-        planned.update(photo.split for photo in shard.skipped)
-        moved += sum(any(face.moved) for face in shard.faces)
-        padded += sum(any(face.padding) for face in shard.faces)
-        several += sum(face.num_faces > 1 for face in shard.faces)
-    # the most frequent reason first
-    ordered = dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
-    empty = [split for split in SPLITS if split in planned and not faces[split]]
-    return Counts({split: faces[split] for split in SPLITS if faces[split]}, empty, ordered, moved, padded, several)
+    return Counts(
+        faces={split: number[split]
+               for split in SPLITS if number[split]},
+        empty=[split for split in SPLITS if split in planned and not number[split]],
+        reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        moved=sum(any(face.moved) for face in faces),
+        padded=sum(any(face.padding) for face in faces),
+        several=sum(face.num_faces > 1 for face in faces))
 
 
-def build_set(folder: str, paths: List[str], skipped: List[SkippedPhoto], counts: Counts, order: str, scale: int,
+def build_set(folder: str, faces: Dict[str, PreparedFace], skipped: Sequence[SkippedPhoto], order: str, scale: int,
               store: str) -> None:
-    """Write the set of all shards into an empty folder.
+    """Write a set into an empty folder.
 
     Args:
-        folder: Where to write.
-        paths: The shards, in order.
-        skipped: Photographs that no shard knows, such as those that are missing.
-        counts: Of these shards.
-        order: Of the landmarks, for the annotation files.
-        scale: How many times larger an image is than its ``lq``.
+        folder: The folder.
+        faces: The faces by the stem of their files (see :func:`save_result`), in order.
+        skipped: The photographs left out.
+        order: Order of the landmarks, for the annotation files.
+        scale: Factor between an image and its low-quality image.
         store: ``lmdb`` or ``png``.
     """
-    with tqdm(total=sum(counts.faces.values()), desc='writing', unit='face', smoothing=0.05) as bar:
-        for split in counts.faces:
-            _build_split(folder, paths, split, order, scale, store, bar)
-    with open(os.path.join(folder, 'faces.csv'), 'w', newline='', encoding='utf-8') as file:
-        rows = csv.writer(file, lineterminator='\n')
-        rows.writerow(_FACE_COLUMNS)
-        rows.writerows(_face_row(face) for shard in _records(paths) for face in shard.faces)
-    write_skipped(os.path.join(folder, 'skipped.csv'), paths, skipped)
+    for split in SPLITS:
+        part = {stem: face for stem, face in faces.items() if face.split == split}
+        if part:
+            _build_split(os.path.join(folder, split), part, order, scale, store)
+    _write_csv(os.path.join(folder, 'faces.csv'), _FACE_COLUMNS, map(_face_row, faces.values()))
+    write_skipped(os.path.join(folder, 'skipped.csv'), skipped)
 
 
-def write_skipped(path: str, shards: List[str], skipped: List[SkippedPhoto]) -> None:
-    """Every photograph left out, with its reason."""
-    with open(path, 'w', newline='', encoding='utf-8') as file:
-        rows = csv.writer(file, lineterminator='\n')
-        rows.writerow(SkippedPhoto._fields)
-        for shard in _records(shards):
-            rows.writerows(shard.skipped)
-        rows.writerows(skipped)
+def write_skipped(path: str, skipped: Sequence[SkippedPhoto]) -> None:
+    """Write the table of the photographs left out."""
+    _write_csv(path, SkippedPhoto._fields, skipped)
 
 
-def _build_split(folder, paths, split, order, scale, store, bar) -> None:
-    sizes = [(len(face.image), len(face.lq or b'')) for face in _faces_of(paths, split)]
-    images = open_store(os.path.join(folder, split), store, [size for size, _ in sizes])
-    paired = split != 'train'
-    lq_images = open_store(os.path.join(folder, f'{split}_lq'), store, [size for _, size in sizes]) if paired else None
-    columns = {'names': [], 'landmarks': [], 'image_size': [], 'source': [], 'crop_box': []}
-    for face in _faces_of(paths, split):
-        images.put(face.image, face.name, (face.size, face.size, 3))
-        if paired:
-            lq_images.put(face.lq, face.name, (face.size // scale, face.size // scale, 3))
-        for column, value in zip(columns.values(),
-                                 (face.name, face.landmarks, (face.size, face.size), face.source, face.crop_box)):
-            column.append(value)
-        bar.update()
-    images.close()
-    if paired:
-        lq_images.close()
+def write_images(root: str, store: str, images: Sequence[StoredImage]) -> None:
+    """Write PNG files as they are into ``<root>.lmdb`` or, with ``store`` png, the folder ``root``.
+
+    An LMDB is BasicSR's. A folder has ``meta_info_<folder>.txt``, in BasicSR's format, beside it.
+    """
+    progress = tqdm(images, desc=f'writing {os.path.basename(root)}', unit='image', smoothing=0.05)
+    if store == 'lmdb':
+        # A value takes whole pages of 4 KiB; twice that leaves room for the index and for unfinished transactions.
+        map_size = 2 * sum(os.path.getsize(image.path) + 4096 for image in images) + (1 << 20)
+        maker = LmdbMaker(f'{root}.lmdb', map_size, batch=1000, compress_level=PNG_LEVEL)
+        for path, name, side in progress:
+            maker.put(Path(path).read_bytes(), name, (side, side, 3))
+        maker.close()
+        os.remove(f'{root}.lmdb/lock.mdb')  # not needed by BasicSR's readers, and different in each run
+        return
+    os.makedirs(root)
+    for path, name, _ in progress:
+        shutil.copyfile(path, os.path.join(root, f'{name}.png'))
+    parent, folder = os.path.split(root)
+    with open(os.path.join(parent, f'meta_info_{folder}.txt'), 'w', encoding='ascii') as file:
+        file.writelines(f'{name}.png ({side},{side},3)\n' for _, name, side in images)
+
+
+def _build_split(root: str, part: Dict[str, PreparedFace], order: str, scale: int, store: str) -> None:
+    faces = list(part.values())
+    write_images(root, store, [StoredImage(f'{stem}.png', face.name, face.size) for stem, face in part.items()])
+    if faces[0].split != 'train':
+        write_images(f'{root}_lq', store,
+                     [StoredImage(f'{stem}_lq.png', face.name, face.size // scale) for stem, face in part.items()])
     FaceAnnotations(
-        np.array(columns['names']),
-        np.array(columns['landmarks'], np.float32),
+        np.array([face.name for face in faces]),
+        np.stack([face.landmarks for face in faces]),
         order,
-        image_size=np.array(columns['image_size'], np.int32),
-        source=np.array(columns['source']),
-        crop_box=np.array(columns['crop_box'], np.float32)).save(os.path.join(folder, f'{split}.npz'))
+        image_size=np.array([(face.size, face.size) for face in faces], np.int32),
+        source=np.array([face.source for face in faces]),
+        crop_box=np.array([face.crop_box for face in faces], np.float32)).save(f'{root}.npz')
 
 
-def _kind(photo: SkippedPhoto) -> str:
-    return photo.reason.split(' (')[0]
+def _write_csv(path: str, columns: Sequence[str], rows) -> None:
+    with open(path, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
-def _records(paths: List[str]) -> Iterator[Shard]:
-    """All shards, without the images."""
-    return (load_shard(path, images=False) for path in paths)
-
-
-def _faces_of(paths: List[str], split: str) -> Iterator[PreparedFace]:
-    for path in paths:
-        for face in load_shard(path).faces:
-            if face.split == split:
-                yield face
-
-
-def _face_row(face: PreparedFace) -> tuple:
+def _face_row(face: PreparedFace) -> Tuple:
     confidence = '' if face.confidence is None else f'{face.confidence:.4g}'
-    box = ('%g' % value for value in face.crop_box)
-    return (face.name, face.split, face.source, *box, *face.moved, *face.padding, face.num_faces, confidence)
+    return (face.name, face.split, face.source, *face.crop_box, *face.moved, *face.padding, face.num_faces, confidence)

@@ -1,4 +1,4 @@
-"""A photograph of the set to be prepared, and files that hold landmarks of photographs.
+"""A photograph to prepare, and the interface of files that hold landmarks of photographs.
 
 Coordinates are those of :mod:`dic_plugin.faces.found_face`.
 """
@@ -13,9 +13,9 @@ class Photo(NamedTuple):
     """A photograph.
 
     Attributes:
-        name: What its crop will be called: an LMDB key, so of ASCII letters, digits, ``_`` and ``-`` only.
-        path: The file.
-        relative: The file within the folder of photographs, with ``/``: what annotations and records call it.
+        name: Name of its crop, used as LMDB key: ASCII letters, digits, ``_`` and ``-`` only.
+        path: Path of the file.
+        relative: Path within the folder of photographs, with ``/``; its name in annotations and records.
     """
     name: str
     path: str
@@ -23,23 +23,19 @@ class Photo(NamedTuple):
 
 
 class AnnotationSource(Protocol):
-    """Landmarks from files. Lives in the main process.
+    """Landmarks read from files. Used in the main process only.
 
     Attributes:
-        order: Which landmark is which, as in an annotation file: ``ibug68``, ``helen194``, ``celeba5``.
-        min_confidence: Below this confidence a face is not used unless the user says otherwise; the format's own scale.
-        described: What messages call it: the file or folder.
+        order: Order of the landmarks, as in an annotation file: ``ibug68``, ``helen194``, ``celeba5``.
+        min_confidence: Default for the lowest confidence of a face that is used, in the format's own scale.
+        described: Name in messages: the file or folder.
     """
     order: str
     min_confidence: float
     described: str
 
     def find(self, photo: Photo) -> List[FoundFace]:
-        """Every annotated face of a photograph.
-
-        Raises:
-            Skipped: it has none, with the reason.
-        """
+        """Return all annotated faces of a photograph; raise Skipped with the reason if it has none."""
 
     def missing(self, photos: List[Photo]) -> List[str]:
-        """What is annotated, but not among ``photos``: names as the annotation has them, sorted."""
+        """Return the sorted names (as annotated) of the annotated photographs that are not among ``photos``."""

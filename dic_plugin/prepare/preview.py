@@ -1,4 +1,4 @@
-"""Contact sheets of a prepared set: faces with their landmarks, to be looked at before a training."""
+"""Contact sheets of a prepared set: faces with their landmarks, to be inspected before a training."""
 import os
 from typing import List
 
@@ -18,7 +18,7 @@ TILE = 192
 
 
 def draw_preview(root: str, split: str, store: str) -> str:
-    """Draw ``preview_<split>.png`` into a prepared set, unless it is there; returns its path.
+    """Draw ``preview_<split>.png`` into a prepared set, unless it exists, and return its path.
 
     Args:
         root: Folder of the set.
@@ -28,14 +28,11 @@ def draw_preview(root: str, split: str, store: str) -> str:
     path = os.path.join(root, f'preview_{split}.png')
     if os.path.isfile(path):
         return path
-    folder = os.path.join(root, f'{split}.lmdb' if store == 'lmdb' else split)
-    files = FaceFiles(folder, {'type': 'lmdb' if store == 'lmdb' else 'disk'})
+    suffix, backend = ('.lmdb', 'lmdb') if store == 'lmdb' else ('', 'disk')
+    files = FaceFiles(os.path.join(root, split + suffix), {'type': backend})
     annotations = FaceAnnotations.load(os.path.join(root, f'{split}.npz'))
-    row_of = {name: row for row, name in enumerate(annotations.names.tolist())}
-    tiles = [
-        _tile(files.names[index], files.read(index), annotations.landmarks[row_of[files.names[index]]])
-        for index in spread(len(files))
-    ]
+    landmarks_of = dict(zip(annotations.names.tolist(), annotations.landmarks))
+    tiles = [_tile(files.names[row], files.read(row), landmarks_of[files.names[row]]) for row in spread(len(files))]
     columns = min(COLUMNS, len(tiles))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     sheet = np.concatenate([np.concatenate(tiles[row:row + columns], 1) for row in range(0, len(tiles), columns)])
@@ -45,7 +42,7 @@ def draw_preview(root: str, split: str, store: str) -> str:
 
 
 def spread(total: int, wanted: int = FACES_PER_SHEET) -> List[int]:
-    """``wanted`` of ``total`` indices, evenly spaced; all of them where there are fewer.
+    """Return ``wanted`` evenly spaced indices below ``total``, or all if there are fewer.
 
     >>> spread(10, 4)
     [0, 2, 5, 7]
@@ -54,7 +51,7 @@ def spread(total: int, wanted: int = FACES_PER_SHEET) -> List[int]:
 
 
 def _tile(name: str, img: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """A face of RGB under its name, BGR."""
+    """Draw an RGB face with its name above it, as BGR."""
     zoom = TILE / img.shape[0]
     img = cv2.resize(img[:, :, ::-1], (TILE, TILE), interpolation=cv2.INTER_AREA if zoom < 1 else cv2.INTER_CUBIC)
     tile = np.full((HEADER + TILE + GAP, TILE + GAP, 3), 255, np.uint8)

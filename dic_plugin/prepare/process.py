@@ -1,5 +1,4 @@
-"""One photograph: from the file to the encoded crop."""
-from dataclasses import dataclass
+"""Preparation of one photograph: from the file to the encoded crop."""
 from typing import List, NamedTuple, Optional, Tuple, Union
 
 import cv2
@@ -7,29 +6,30 @@ import numpy as np
 
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.faces.crop import MARGIN, Placement, cut, place, square_around, square_of_box
-from dic_plugin.faces.found_face import Detector, FoundFace
+from dic_plugin.faces.found_face import Box, Detector, FoundFace
 from dic_plugin.faces.photograph import Skipped, read_photograph
 from dic_plugin.prepare.agreement import five_point_error
-from dic_plugin.prepare.image_store import PNG_LEVEL
 from dic_plugin.prepare.photo import Photo
 
-__all__ = ['CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'prepare_photo']
+__all__ = ['PNG_LEVEL', 'CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'prepare_photo']
 
-MIN_SIDE = 16  # of a face in the photograph, in pixels; the size that the network starts from
+MIN_SIDE = 16  # of a face in the photograph, in pixels: the size of the network's input
+# Stored, not compressed (BasicSR's tools use level 1): twice the bytes, but decoding, which dominates the time of a
+# loader, takes half the time (scripts/measure/data_rate.py).
+PNG_LEVEL = 0
 
 
 class CropSettings(NamedTuple):
-    """What is the same for all photographs of a run.
+    """Settings that all photographs of a run share.
 
     Attributes:
-        size: Side of the crops for training, in pixels.
-        gt_size: Side of the crops for all other splits: what the network puts out.
-        scale: How much smaller their low-quality images are.
+        size: Side of the training crops, in pixels.
+        gt_size: Side of the crops of the other splits, which is the size of the network's output.
+        scale: Factor between these and their low-quality images.
         margin: See :func:`dic_plugin.faces.crop.square_around`.
-        whole: The photographs are square face crops already, to be used whole.
-        min_confidence: Below it a face is not used. None: what the source of the landmarks suggests.
-        max_error: How far landmarks may be from the task's five points; see
-            :func:`dic_plugin.prepare.agreement.five_point_error`. None: any distance.
+        whole: The photographs are square face crops, to be used whole.
+        min_confidence: Lowest confidence of a face that is used. None: the default of the source of the landmarks.
+        max_error: Greatest :func:`~dic_plugin.prepare.agreement.five_point_error` to the task's points. None: any.
     """
     size: int
     gt_size: int
@@ -45,11 +45,11 @@ class Task(NamedTuple):
 
     Attributes:
         photo: The photograph.
-        split: The part of the data that it belongs to; ``train`` gets no low-quality image.
-        faces: The faces annotated in it. None: ask the detector.
+        split: Its split; only ``train`` gets no low-quality image.
+        faces: The faces annotated in it. None: use the detector.
         order: Order of their landmarks.
-        min_confidence: What the source of the landmarks suggests.
-        five_points: (5, 2) CelebA's points of the photograph, to check the landmarks against.
+        min_confidence: Default of the source of the landmarks.
+        five_points: (5, 2) CelebA's points of the photograph, to compare the landmarks with.
     """
     photo: Photo
     split: str
@@ -59,40 +59,39 @@ class Task(NamedTuple):
     five_points: Optional[np.ndarray] = None
 
 
-@dataclass(frozen=True, eq=False)
-class PreparedFace:
+class PreparedFace(NamedTuple):
     """A finished crop.
 
     Attributes:
         name: Name without suffix, or LMDB key.
-        split: As in the task.
-        source: The photograph, as annotations call it.
-        image: The crop as PNG.
-        lq: Its low-quality image as PNG; None in training, which makes its own.
+        split: Its split.
+        source: ``Photo.relative`` of the photograph.
         landmarks: (K, 2) float32 in pixels of the crop.
         size: Side of the crop.
-        crop_box: (4,) float32: what was cut from the photograph, (x0, y0, x1, y1); may reach outside.
-        moved: By how much (dx, dy) that box was moved to reach outside less.
-        padding: Its columns and rows outside, (left, top, right, bottom), which repeat the outermost pixels.
-        num_faces: Faces found in the photograph with enough confidence, of which this one is the largest.
-        confidence: That of the landmarks' source, if it gives any.
+        crop_box: The square of the photograph (x0, y0, x1, y1); may reach outside.
+        moved: Offset (dx, dy) by which it was moved to reach outside less.
+        padding: Columns and rows outside (left, top, right, bottom), which repeat the outermost pixels.
+        num_faces: Number of faces in the photograph with enough confidence, of which this is the largest.
+        confidence: Confidence of the landmarks, if known.
+        image: The crop as PNG.
+        lq: Its low-quality image as PNG; None in training, where the dataset makes it.
     """
     name: str
     split: str
     source: str
-    image: bytes
-    lq: Optional[bytes]
     landmarks: np.ndarray
     size: int
-    crop_box: np.ndarray
+    crop_box: Box
     moved: Tuple[int, int]
     padding: Tuple[int, int, int, int]
     num_faces: int
     confidence: Optional[float]
+    image: Optional[bytes]
+    lq: Optional[bytes]
 
 
 class SkippedPhoto(NamedTuple):
-    """A photograph that cannot be used, and why: the reason, with its figures in brackets at the end."""
+    """A photograph that is not used, with the reason, whose details are in brackets at its end."""
     source: str
     split: str
     reason: str
@@ -101,18 +100,10 @@ class SkippedPhoto(NamedTuple):
 def prepare_photo(task: Task,
                   settings: CropSettings,
                   detector: Optional[Detector] = None) -> Union[PreparedFace, SkippedPhoto]:
-    """Read a photograph, find its face, cut it out, and encode the crop.
-
-    Args:
-        task: The photograph.
-        settings: Those of the run.
-        detector: Needed for tasks without faces.
-
-    Returns:
-        The crop or, if the photograph cannot be used, the reason.
+    """Return the crop of a photograph or, if it cannot be used, the reason.
 
     Raises:
-        ValueError: the task has no faces and there is no detector, or the settings do not fit together.
+        ValueError: the task has no faces and there is no detector.
     """
     if task.faces is None and detector is None:
         raise ValueError(f'{task.photo.relative}: has no annotated faces, and no detector is given to find them.')
@@ -123,13 +114,11 @@ def prepare_photo(task: Task,
 
 
 def _prepare(task: Task, settings: CropSettings, detector: Optional[Detector]) -> PreparedFace:
-    img = None
-    faces = task.faces
-    if faces is None:
+    if task.faces is None:
         img = read_photograph(task.photo.path)
-        faces = detector.find(img)
-    face, num_faces = _choose(task, settings, faces)
-    if img is None:  # annotated faces are judged before the photograph is decoded, which takes longer
+        face, num_faces = _choose(task, settings, detector.find(img))
+    else:  # annotated faces are checked before the photograph is decoded, which takes longer
+        face, num_faces = _choose(task, settings, task.faces)
         img = read_photograph(task.photo.path)
     placement = _placement(face, settings, img.shape[1], img.shape[0])
     size = settings.size if task.split == 'train' else settings.gt_size
@@ -137,23 +126,14 @@ def _prepare(task: Task, settings: CropSettings, detector: Optional[Detector]) -
     outside = int(((landmarks < -0.5) | (landmarks > size - 0.5)).any(axis=1).sum())
     if outside:
         raise Skipped(f'landmarks outside the crop ({outside} of {len(landmarks)})')
-    return PreparedFace(
-        name=task.photo.name,
-        split=task.split,
-        source=task.photo.relative,
-        image=_encode(crop),
-        lq=None if task.split == 'train' else _encode(make_lq(crop, settings.scale)),
-        landmarks=landmarks,
-        size=size,
-        crop_box=np.array(placement.box, np.float32),
-        moved=placement.moved,
-        padding=placement.padding,
-        num_faces=num_faces,
-        confidence=face.confidence)
+    confidence = None if face.confidence is None else float(face.confidence)
+    lq = None if task.split == 'train' else _encode(make_lq(crop, settings.scale))
+    return PreparedFace(task.photo.name, task.split, task.photo.relative, landmarks, size, placement.box,
+                        placement.moved, placement.padding, num_faces, confidence, _encode(crop), lq)
 
 
 def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple[FoundFace, int]:
-    """The largest usable face, and how many there are."""
+    """Return the largest usable face, and the number of usable faces."""
     if not faces:
         raise Skipped('no face found')
     sensible = [face for face in faces if _extent(face.landmarks).max() > 0]
@@ -176,7 +156,7 @@ def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple
 
 
 def _extent(landmarks: np.ndarray) -> np.ndarray:
-    """Width and height of the landmarks' bounding box; zeros where there is none."""
+    """Return width and height of the landmarks' bounding box; zeros if there is none."""
     if not len(landmarks) or not np.isfinite(landmarks).all():
         return np.zeros(2)
     return landmarks.max(axis=0) - landmarks.min(axis=0)
@@ -187,11 +167,9 @@ def _placement(face: FoundFace, settings: CropSettings, width: int, height: int)
         if width != height:
             raise Skipped(f'not square, but to be used whole ({width}x{height})')
         placement = Placement((0, 0, width, height), (0, 0), (0, 0, 0, 0))
-    elif face.box is None:
-        placement = place(square_around(face.landmarks, settings.margin), face.landmarks, width, height)
     else:
         try:
-            square = square_of_box(face.box)
+            square = (square_around(face.landmarks, settings.margin) if face.box is None else square_of_box(face.box))
         except ValueError as error:
             raise Skipped('the annotated box is empty') from error
         placement = place(square, face.landmarks, width, height)
@@ -205,6 +183,5 @@ def _placement(face: FoundFace, settings: CropSettings, width: int, height: int)
 
 
 def _encode(img: np.ndarray) -> bytes:
-    """PNG of uint8 RGB (H, W, 3)."""
-    return cv2.imencode('.png', cv2.cvtColor(img, cv2.COLOR_RGB2BGR),
-                        [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes()
+    """Encode uint8 RGB (H, W, 3) as PNG."""
+    return cv2.imencode('.png', img[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL])[1].tobytes()

@@ -1,4 +1,4 @@
-"""All that a prepared set depends on, as plain values: kept beside it, and compared before a run goes on."""
+"""Everything that a prepared set depends on, as plain values that are stored with it and compared on a later run."""
 import hashlib
 import json
 import os
@@ -6,21 +6,24 @@ from typing import Any, Dict, Iterable, List, Optional
 
 from dic_plugin.prepare.photo import Photo
 
-__all__ = ['describe_settings', 'difference', 'read_record']
+__all__ = ['describe_settings', 'read_record', 'refuse_other_settings']
 
-FORMAT = 1  # of the prepared set; raised when the same settings give other bytes
+FORMAT = 1  # of the prepared set; to be raised when the same settings give other bytes
 
 
 def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dict[str, Any]:
-    """What decides the result: options, and digests of the photographs (names and sizes) and of the files read.
+    """Return what determines the result: options, and digests of photographs (names and sizes) and of input files.
 
     Args:
-        options: As :func:`dic_plugin.cli.prepare.parse` returns. The number of workers and the preview decide nothing.
+        options: As :func:`dic_plugin.cli.prepare.parse` returns. The number of workers and the preview do not matter.
         photos: All photographs of the folder.
-        model: The detector's file, given or found.
+        model: The detector's file.
+
+    Raises:
+        FileNotFoundError: a file of the options does not exist.
     """
     photographs = _digest(f'{photo.relative}\0{os.path.getsize(photo.path)}\n'.encode() for photo in photos)
-    split = options.split
+    as_given = ('detector', 'seed', 'size', 'gt_size', 'scale', 'margin', 'whole', 'min_confidence', 'store')
     return {
         'format': FORMAT,
         'photographs': {
@@ -28,24 +31,19 @@ def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dic
             'digest': photographs
         },
         'landmarks': [_describe_path(path) for path in options.landmarks or []],
-        'detector': options.detector,
         'model': _describe_path(model) if model else None,
-        'split': _describe_path(split) if os.path.isfile(split) else split,
-        'seed': options.seed,
-        'size': options.size,
-        'gt_size': options.gt_size,
-        'scale': options.scale,
-        'margin': options.margin,
-        'whole': options.whole,
-        'min_confidence': options.min_confidence,
+        'split': _describe_path(options.split) if os.path.isfile(options.split) else options.split,
         'check_points': _describe_path(options.check_points) if options.check_points else None,
         'max_error': options.max_error if options.check_points else None,
-        'store': options.store,
+        **{
+            key: options[key]
+            for key in as_given
+        },
     }
 
 
 def read_record(path: str) -> Optional[Dict[str, Any]]:
-    """Return the record of a prepared set, with its ``settings``; None where there is no file.
+    """Return the record of a preparation, with its ``settings``; None if there is no file.
 
     Raises:
         ValueError: the file is damaged.
@@ -55,27 +53,34 @@ def read_record(path: str) -> Optional[Dict[str, Any]]:
     try:
         with open(path, encoding='utf-8') as file:
             record = json.load(file)
-        if isinstance(record, dict) and 'settings' in record:
-            return record
-    except ValueError as error:
-        raise ValueError(f'{path}: is not a record of a preparation ({error}).') from error
-    raise ValueError(f'{path}: is not a record of a preparation.')
+        record['settings']
+        return record
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'{path}: is not a record of a preparation ({error!r}).') from error
 
 
-def difference(before: Dict[str, Any], now: Dict[str, Any]) -> str:
-    """The first setting that differs, in words; empty if none does."""
+def refuse_other_settings(folder: str, before: Dict[str, Any], now: Dict[str, Any]) -> None:
+    """Compare the settings of the preparation in ``folder`` with those of this run.
+
+    Raises:
+        FileExistsError: they differ; the message names the first setting that does.
+    """
     for key in sorted({*before, *now}):
-        if before.get(key) != now.get(key):
-            if isinstance(before.get(key), (dict, list)) and isinstance(now.get(key), type(before.get(key))):
-                return f'{key}: the files, or what is in them, have changed'
-            return f'{key} was {json.dumps(before.get(key))} and is {json.dumps(now.get(key))}'
-    return ''
+        old, new = before.get(key), now.get(key)
+        if old == new:
+            continue
+        if isinstance(old, (dict, list)) and isinstance(new, type(old)):
+            changed = f'{key}: the files, or what is in them, have changed'
+        else:
+            changed = f'{key} was {json.dumps(old)} and is {json.dumps(new)}'
+        raise FileExistsError(f'{folder!r} holds a preparation with other settings: {changed}. Repeat them, delete the '
+                              'folder, or choose another one (-o).')
 
 
 def _describe_path(path: str) -> Dict[str, str]:
-    """A file by its contents, a folder by the names and sizes of its files."""
+    """Describe a file by its contents, a folder by the names and sizes of its files."""
     if not os.path.exists(path):
-        raise FileNotFoundError(f'{path!r} does not exist; expected a file or folder, as the command line says.')
+        raise FileNotFoundError(f'{path!r} does not exist; expected a file or folder.')
     if os.path.isfile(path):
         with open(path, 'rb') as file:
             return {'name': os.path.basename(path), 'digest': _digest(iter(lambda: file.read(1 << 20), b''))}

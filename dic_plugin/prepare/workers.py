@@ -1,76 +1,44 @@
-"""Worker processes that begin clean, and end at once when the work is given up or the main process is gone."""
+"""Pool of worker processes that can be interrupted and do not outlive the main process."""
 import contextlib
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any, Callable, Iterator, Tuple
+from typing import Any, Callable, Iterator
 
 import cv2
 
 __all__ = ['worker_pool']
 
-_PRELOADED = ['dic_plugin.prepare.process', 'dic_plugin.prepare.check_pixels']
-
 
 @contextlib.contextmanager
-def worker_pool(workers: int, initializer: Callable[..., None], initargs: Tuple[Any,
-                                                                                ...]) -> Iterator[ProcessPoolExecutor]:
-    """A pool of single-threaded processes, for a ``with`` statement that waits for all results it wants.
+def worker_pool(workers: int, initializer: Callable[..., None], *initargs: Any) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool of single-threaded processes, each of which first calls ``initializer(*initargs)``.
 
-    They are not forked from this process: OpenCV waits for ever in a copy of a process that had used its threads. Where
-    the system can, they are forked from one that has imported what they need and done nothing yet.
-
-    An exception, Ctrl-C for one, ends them at once, whatever they are doing.
-
-    Args:
-        workers: Number of processes.
-        initializer: Called in every process when it starts, with ``initargs``.
-        initargs: To be pickled.
+    On exit, by Ctrl-C for example, tasks that have not started are cancelled and those that have are finished.
     """
+    # Not fork: OpenCV deadlocks in a fork of a process that has used its threads.
     if 'forkserver' in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(_PRELOADED)
+        context.set_forkserver_preload(['dic_plugin.prepare.process', 'dic_plugin.prepare.check_pixels'])
     else:
         context = multiprocessing.get_context('spawn')
-    stop_seen, stop = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(stop_seen, initializer, initargs))
+    pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(initializer, initargs))
     try:
         yield pool
-    except BaseException:
-        stop.close()
-        raise
     finally:
-        with _uninterrupted():
-            pool.shutdown(wait=True, cancel_futures=True)
-            stop.close()
-            stop_seen.close()
+        pool.shutdown(cancel_futures=True)
 
 
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """No second Ctrl-C: in the midst of a shutdown it would leave the pool waiting for ever."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-
-
-def _start(stop_seen: multiprocessing.connection.Connection, initializer: Callable[..., None],
-           initargs: Tuple[Any, ...]) -> None:
+def _start(initializer: Callable[..., None], initargs: tuple) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process decides
-    threading.Thread(target=_end_when_told, args=(stop_seen, ), daemon=True).start()
+    threading.Thread(target=_end_with_main_process, daemon=True).start()
     cv2.setNumThreads(1)
     initializer(*initargs)
 
 
-def _end_when_told(stop_seen: multiprocessing.connection.Connection) -> None:
-    """A worker whose main process was killed would wait for work for ever."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel, stop_seen])
+def _end_with_main_process() -> None:
+    """End this worker if the main process is killed; it would wait for tasks forever."""
+    multiprocessing.parent_process().join()
     os._exit(1)

@@ -28,12 +28,12 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
+from basicsr.utils.lmdb_util import LmdbMaker  # noqa: E402
 from dic_plugin.data.annotations import FaceAnnotations  # noqa: E402
 from dic_plugin.data.face_landmark_dataset import FaceLandmarkDataset  # noqa: E402
 from dic_plugin.faces.detectors import make_detector  # noqa: E402
 from dic_plugin.faces.found_face import Detector, FoundFace  # noqa: E402
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE, render_heatmaps  # noqa: E402
-from dic_plugin.prepare.image_store import LmdbStore, lmdb_map_size  # noqa: E402
 from dic_plugin.prepare.photo import Photo  # noqa: E402
 from dic_plugin.prepare.process import CropSettings, PreparedFace, Task, prepare_photo  # noqa: E402
 from dic_plugin.synthetic import draw_face  # noqa: E402
@@ -125,7 +125,7 @@ def crop_scene(scene: Scene, detector: Optional[Detector] = None):
 def store(faces: List[PreparedFace], folder: str) -> FaceLandmarkDataset:
     """Write prepared faces as an LMDB with its annotation file, and open it as training does."""
     path = os.path.join(folder, 'faces.lmdb')
-    images = LmdbStore(path, lmdb_map_size([len(face.image) for face in faces]))
+    images = LmdbMaker(path, map_size=2 * sum(len(face.image) + 4096 for face in faces) + (1 << 20))
     for face in faces:
         images.put(face.image, face.name, (face.size, face.size, 3))
     images.close()

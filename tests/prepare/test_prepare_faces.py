@@ -20,11 +20,10 @@ from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.prepare import run as run_module
 from dic_plugin.prepare.preview import spread
-from dic_plugin.prepare.shards import PHOTOS_PER_SHARD
 from helpers.paths import ROOT
 from helpers.photographs import make_photographs, write_dic_list
 
-NUM = PHOTOS_PER_SHARD + 6  # two shards
+NUM = 70
 
 
 @pytest.fixture(scope='module')
@@ -140,7 +139,7 @@ def test_the_number_of_workers_decides_nothing(download, undisturbed, tmp_path, 
     assert_same_tree(undisturbed, tmp_path / 'set')
 
 
-@pytest.mark.parametrize('after', [3, PHOTOS_PER_SHARD, PHOTOS_PER_SHARD + 3])
+@pytest.mark.parametrize('after', [0, 3, NUM - 1])
 def test_a_run_interrupted_while_cropping_goes_on(download, undisturbed, tmp_path, monkeypatch, capsys, after):
     done = []
 
@@ -157,13 +156,12 @@ def test_a_run_interrupted_while_cropping_goes_on(download, undisturbed, tmp_pat
     assert not (tmp_path / 'set').exists()
     monkeypatch.setattr(run_module, 'prepare_photo', lambda *args: done.append(args) or plain(*args))
     prepare(download[0], tmp_path / 'set', '--split', '6')
-    repeated = after % PHOTOS_PER_SHARD  # an unfinished shard is made again
-    assert len(done) == NUM + repeated
+    assert len(done) == NUM
     assert_same_tree(undisturbed, tmp_path / 'set')
     assert os.listdir(tmp_path) == ['set']
 
 
-@pytest.mark.parametrize('stage', ['FaceAnnotations.save', 'open_store', 'write_skipped'])
+@pytest.mark.parametrize('stage', ['FaceAnnotations.save', 'LmdbMaker.close', 'write_skipped'])
 def test_a_run_interrupted_while_writing_goes_on(download, undisturbed, tmp_path, monkeypatch, stage):
 
     def interrupted(*args, **kwargs):
@@ -187,8 +185,7 @@ def test_a_killed_process_goes_on(download, undisturbed, tmp_path, how, times):
     ]
     process = subprocess.Popen(
         list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    shards = tmp_path / 'set.unfinished' / 'shards'
-    while process.poll() is None and not (shards.is_dir() and os.listdir(shards)):
+    while process.poll() is None and not list(tmp_path.glob('set.unfinished/000/*.json')):
         time.sleep(0.002)
     for _ in range(times):  # an impatient user's
         process.send_signal(how)

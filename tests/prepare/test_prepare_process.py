@@ -46,7 +46,7 @@ def test_crop_around_landmarks(tmp_path):
     assert isinstance(result, PreparedFace)
     assert (result.name, result.split, result.source, result.size) == ('1', 'train', '1.png', 48)
     assert (result.num_faces, result.confidence, result.moved, result.padding) == (1, None, (0, 0), (0, 0, 0, 0))
-    assert result.crop_box.dtype == np.float32 and result.crop_box.tolist() == [21, 11, 81, 71]
+    assert result.crop_box == (21, 11, 81, 71)
     expected = Image.fromarray(scene()).crop((21, 11, 81, 71)).resize((48, 48), Image.BICUBIC)
     np.testing.assert_array_equal(decode(result.image), np.array(expected))
     assert result.landmarks.dtype == np.float32
@@ -58,7 +58,7 @@ def test_published_box_and_low_quality_image(tmp_path):
     """Other splits get the network's size, and lq from the rounded crop."""
     face = FoundFace(LANDMARKS * 0.4 + 30, box=BOX)
     result = prepare_photo(task_of(write(tmp_path), [face], split='test'), SETTINGS)
-    assert result.size == 32 and result.crop_box.tolist() == list(BOX)
+    assert result.size == 32 and result.crop_box == BOX
     crop = decode(result.image)
     assert crop.shape == (32, 32, 3)
     np.testing.assert_array_equal(decode(result.lq), make_lq(crop, 8))
@@ -67,10 +67,10 @@ def test_published_box_and_low_quality_image(tmp_path):
 def test_box_that_is_not_square_is_grown_and_moved_inside(tmp_path):
     face = FoundFace(LANDMARKS * 0.4 + (60, 30), box=(60, 30, 100, 60))
     result = prepare_photo(task_of(write(tmp_path), [face]), SETTINGS)
-    assert result.crop_box.tolist() == [60, 25, 100, 65]
+    assert result.crop_box == (60, 25, 100, 65)
     face = FoundFace(LANDMARKS * 0.4 + (60, 30), box=(65, 30, 105, 70))
     result = prepare_photo(task_of(write(tmp_path), [face]), SETTINGS)
-    assert (result.crop_box.tolist(), result.moved) == ([60, 30, 100, 70], (-5, 0))
+    assert (result.crop_box, result.moved) == ((60, 30, 100, 70), (-5, 0))
 
 
 def test_border_is_repeated_where_the_photograph_ends(tmp_path):
@@ -97,7 +97,7 @@ def test_whole_crops(tmp_path):
     result = prepare_photo(task_of(write(tmp_path, img), [face]), SETTINGS._replace(whole=True))
     np.testing.assert_array_equal(decode(result.image), img)
     np.testing.assert_array_equal(result.landmarks, face.landmarks.astype(np.float32))
-    assert result.crop_box.tolist() == [0, 0, 48, 48]
+    assert result.crop_box == (0, 0, 48, 48)
 
 
 def test_whole_crop_that_is_not_square(tmp_path):
@@ -219,7 +219,7 @@ class OneFace:
 
 def test_detector_sees_the_whole_photograph_in_rgb(tmp_path):
     result = prepare_photo(task_of(write(tmp_path), None), SETTINGS, OneFace([FoundFace(LANDMARKS, confidence=1.5)]))
-    assert (result.confidence, result.crop_box.tolist()) == (1.5, [21, 11, 81, 71])
+    assert (result.confidence, result.crop_box) == (1.5, (21, 11, 81, 71))
 
 
 def test_detector_finds_nothing(tmp_path):
