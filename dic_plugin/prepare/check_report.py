@@ -1,79 +1,51 @@
-"""What the examination of a set finds, and how it is told."""
+"""Report of the examination of a set of face crops."""
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence
 
-__all__ = ['EXAMPLES', 'Findings', 'Report', 'SplitReport', 'size_text']
+__all__ = ['EXAMPLES', 'Report', 'SplitReport', 'size_text']
 
-EXAMPLES = 5  # offenders named for each kind of finding
-
-
-class Findings:
-    """What was found, by kind: how often, and the first examples.
-
-    Attributes:
-        counts: Number of findings of every kind.
-        examples: The first of them, at most ``EXAMPLES`` a kind.
-    """
-
-    def __init__(self) -> None:
-        self.counts: Dict[str, int] = {}
-        self.examples: Dict[str, List[str]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.counts)
-
-    def add(self, kind: str, example: str) -> None:
-        """Count one, and keep it as an example if it is among the first of its kind."""
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        examples = self.examples.setdefault(kind, [])
-        if len(examples) < EXAMPLES:
-            examples.append(example)
-
-    def lines(self, heading: str) -> List[str]:
-        """For the user: each kind with its number and, indented below, its examples."""
-        lines = []
-        for kind, count in self.counts.items():
-            lines.append(f'  {heading}: {kind} ({count:,})')
-            lines += [f'    {example}' for example in self.examples[kind]]
-            if count > EXAMPLES:
-                lines.append(f'    and {count - EXAMPLES:,} more')
-        return lines
+EXAMPLES = 5  # cases that the text names for each kind of finding
 
 
 @dataclass
 class SplitReport:
-    """What is known of a split.
+    """Report of one split: its images by size (width, height), the order of its landmarks, and cases by kind.
 
-    Attributes:
-        name: Of its LMDB or folder.
-        num_images: Number of images.
-        order: Order of the landmarks; None without a readable annotation file.
-        sizes: How many images have a size (width, height).
-        lq_sizes: The same for the low-quality images; None where there are none.
-        problems: What training or testing would fail on, or silently get wrong.
-        warnings: What may be meant so.
+    Problems make training or testing fail or silently give wrong results; warnings may be intended.
     """
     name: str
     num_images: int = 0
     order: Optional[str] = None
     sizes: Counter = field(default_factory=Counter)
-    lq_sizes: Optional[Counter] = None
-    problems: Findings = field(default_factory=Findings)
-    warnings: Findings = field(default_factory=Findings)
+    lq_sizes: Optional[Counter] = None  # None: there are no low-quality images
+    problems: Dict[str, List[str]] = field(default_factory=dict)
+    warnings: Dict[str, List[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, *cases: str, warning: bool = False) -> None:
+        """Add cases of a kind of problem or warning."""
+        if cases:
+            (self.warnings if warning else self.problems).setdefault(kind, []).extend(cases)
 
     def lines(self) -> List[str]:
-        """For the user: what the split is, and what was found."""
+        """Return a line that describes the split, and lines with each kind of finding and its first cases."""
         summary = f'{self.name}: {self.num_images:,} images{_describe(self.sizes)}'
         summary += f', landmarks {self.order}' if self.order else ', no landmarks'
         if self.lq_sizes is not None:
             summary += f', low-quality images{_describe(self.lq_sizes)}'
-        return [summary] + self.problems.lines('PROBLEM') + self.warnings.lines('warning')
+        lines = [summary]
+        for heading, findings in (('PROBLEM', self.problems), ('warning', self.warnings)):
+            for kind, cases in findings.items():
+                lines.append(f'  {heading}: {kind} ({len(cases):,})')
+                lines += [f'    {case}' for case in cases[:EXAMPLES]]
+                if len(cases) > EXAMPLES:
+                    lines.append(f'    and {len(cases) - EXAMPLES:,} more')
+        return lines
 
 
 @dataclass
 class Report:
-    """All splits of a set, and what was found between them."""
+    """Reports of all splits of a set, and of what concerns several of them."""
     splits: List[SplitReport]
     between: SplitReport
 
@@ -83,15 +55,14 @@ class Report:
         return not any(part.problems for part in [*self.splits, self.between])
 
     def lines(self) -> List[str]:
-        """For the user."""
-        lines = [line for split in self.splits for line in split.lines()]
-        if self.between.problems or self.between.warnings:
-            lines += ['the set as a whole:', *self.between.lines()[1:]]
-        return lines
+        """Return the text of the report."""
+        between = self.between.lines()[1:]
+        return sum(
+            (split.lines() for split in self.splits), []) + (['the set as a whole:', *between] if between else [])
 
 
 def size_text(size: Sequence[int]) -> str:
-    """``128x128`` of (width, height)."""
+    """Format (width, height) as ``128x128``."""
     return f'{size[0]}x{size[1]}'
 
 

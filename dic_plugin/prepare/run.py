@@ -25,7 +25,7 @@ from dic_plugin.prepare.photographs import list_photographs
 from dic_plugin.prepare.process import CropSettings, PreparedFace, SkippedPhoto, Task, prepare_photo
 from dic_plugin.prepare.settings import describe_settings, read_record, refuse_other_settings
 from dic_plugin.prepare.splits import read_split
-from dic_plugin.prepare.workers import worker_pool
+from dic_plugin.prepare.workers import worker_map
 from dic_plugin.utils.atomic_write import write_json
 
 __all__ = ['NothingPrepared', 'prepare']
@@ -133,30 +133,22 @@ def _prepare_photos(folder: str, photos: List[Photo], sources: Sources,
         os.makedirs(subfolder, exist_ok=True)
     crop = CropSettings(options.size, options.gt_size, options.scale, options.margin, options.whole,
                         options.min_confidence, options.max_error if options.check_points else None)
-    with tqdm(total=len(photos), initial=len(photos) - len(todo), desc='cropping', unit='photo', smoothing=0.05) as bar:
-        if options.workers == 1 or len(todo) <= FEW_PHOTOS:
-            detector = None if options.landmarks else sources.landmarks
-            for stem, photo in todo:
-                _prepare_one(stem, _plan(photo, sources, options), crop, detector)
-                bar.update()
-        else:
-            _share_out(todo, sources, options, crop, bar)
-    return {stem: load_result(stem) for stem in stems}
-
-
-def _share_out(todo: List[Tuple[str, Photo]], sources: Sources, options, crop: CropSettings, bar: tqdm) -> None:
-    """Prepare photographs in several processes."""
-    detector = None if options.landmarks else (options.detector, options.model)
+    if len(todo) <= FEW_PHOTOS or options.workers == 1:
+        workers, detector = 0, sources.landmarks
+    else:  # each worker makes its own detector
+        workers, detector = options.workers, (options.detector, options.model)
+    initargs = (_start_worker, crop, None if options.landmarks else detector)
+    bar = tqdm(total=len(photos), initial=len(photos) - len(todo), desc='cropping', unit='photo', smoothing=0.05)
     try:
-        with worker_pool(options.workers, _start_worker, crop, detector) as pool:
+        with bar, worker_map(workers, *initargs) as run:
             for start in range(0, len(todo), PHOTOS_PER_FOLDER):  # not all at once, to bound the memory
                 part = todo[start:start + PHOTOS_PER_FOLDER]
-                tasks = [(stem, _plan(photo, sources, options)) for stem, photo in part]
-                for _ in pool.map(_prepare_in_worker, tasks):
+                for _ in run(_prepare_one, [(stem, _plan(photo, sources, options)) for stem, photo in part]):
                     bar.update()
     except BrokenProcessPool as error:
         raise RuntimeError('A worker process died, perhaps for lack of memory. Run the same command again, with fewer '
                            '--workers: it continues where it stopped.') from error
+    return {stem: load_result(stem) for stem in stems}
 
 
 def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
@@ -177,17 +169,14 @@ def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
 _WORKER: Tuple[Optional[CropSettings], Optional[Detector]] = (None, None)  # of a worker process; set when it starts
 
 
-def _start_worker(crop: CropSettings, detector: Optional[Tuple[str, Optional[str]]]) -> None:
+def _start_worker(crop: CropSettings, detector: Union[Detector, Tuple[str, Optional[str]], None]) -> None:
     global _WORKER
-    _WORKER = (crop, make_detector(*detector) if detector else None)
+    _WORKER = (crop, make_detector(*detector) if isinstance(detector, tuple) else detector)
 
 
-def _prepare_in_worker(work: Tuple[str, Union[Task, SkippedPhoto]]) -> None:
-    _prepare_one(*work, *_WORKER)
-
-
-def _prepare_one(stem: str, task: Union[Task, SkippedPhoto], crop: CropSettings, detector: Optional[Detector]) -> None:
-    save_result(stem, task if isinstance(task, SkippedPhoto) else prepare_photo(task, crop, detector))
+def _prepare_one(work: Tuple[str, Union[Task, SkippedPhoto]]) -> None:
+    stem, task = work
+    save_result(stem, task if isinstance(task, SkippedPhoto) else prepare_photo(task, *_WORKER))
 
 
 @contextlib.contextmanager

@@ -9,37 +9,30 @@ from dic_plugin.prepare.photo import Photo
 __all__ = ['describe_settings', 'read_record', 'refuse_other_settings']
 
 FORMAT = 1  # of the prepared set; to be raised when the same settings give other bytes
+_WITHOUT_EFFECT = ('photos', 'output', 'workers', 'preview')  # options that do not change the set; photos has a digest
 
 
 def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dict[str, Any]:
     """Return what determines the result: options, and digests of photographs (names and sizes) and of input files.
 
     Args:
-        options: As :func:`dic_plugin.cli.prepare.parse` returns. The number of workers and the preview do not matter.
+        options: As :func:`dic_plugin.cli.prepare.parse` returns.
         photos: All photographs of the folder.
         model: The detector's file.
-
-    Raises:
-        FileNotFoundError: a file of the options does not exist.
     """
-    photographs = _digest(f'{photo.relative}\0{os.path.getsize(photo.path)}\n'.encode() for photo in photos)
-    as_given = ('detector', 'seed', 'size', 'gt_size', 'scale', 'margin', 'whole', 'min_confidence', 'store')
-    return {
-        'format': FORMAT,
-        'photographs': {
-            'number': len(photos),
-            'digest': photographs
-        },
-        'landmarks': [_describe_path(path) for path in options.landmarks or []],
-        'model': _describe_path(model) if model else None,
-        'split': _describe_path(options.split) if os.path.isfile(options.split) else options.split,
-        'check_points': _describe_path(options.check_points) if options.check_points else None,
-        'max_error': options.max_error if options.check_points else None,
-        **{
-            key: options[key]
-            for key in as_given
-        },
-    }
+    settings = {key: value for key, value in options.items() if key not in _WITHOUT_EFFECT}
+    settings['format'] = FORMAT
+    digest = _digest(f'{photo.relative}\0{os.path.getsize(photo.path)}\n'.encode() for photo in photos)
+    settings['photographs'] = {'number': len(photos), 'digest': digest}
+    settings['landmarks'] = [_describe_path(path) for path in options.landmarks or []]
+    settings['model'] = _describe_path(model) if model else None
+    if os.path.isfile(options.split):
+        settings['split'] = _describe_path(options.split)
+    if options.check_points:
+        settings['check_points'] = _describe_path(options.check_points)
+    else:
+        settings['max_error'] = None
+    return settings
 
 
 def read_record(path: str) -> Optional[Dict[str, Any]]:
@@ -79,8 +72,6 @@ def refuse_other_settings(folder: str, before: Dict[str, Any], now: Dict[str, An
 
 def _describe_path(path: str) -> Dict[str, str]:
     """Describe a file by its contents, a folder by the names and sizes of its files."""
-    if not os.path.exists(path):
-        raise FileNotFoundError(f'{path!r} does not exist; expected a file or folder.')
     if os.path.isfile(path):
         with open(path, 'rb') as file:
             return {'name': os.path.basename(path), 'digest': _digest(iter(lambda: file.read(1 << 20), b''))}

@@ -1,4 +1,4 @@
-"""Pool of worker processes that can be interrupted and do not outlive the main process."""
+"""Worker processes that can be interrupted and do not outlive the main process."""
 import contextlib
 import multiprocessing
 import os
@@ -9,24 +9,29 @@ from typing import Any, Callable, Iterator
 
 import cv2
 
-__all__ = ['worker_pool']
+__all__ = ['worker_map']
 
 
 @contextlib.contextmanager
-def worker_pool(workers: int, initializer: Callable[..., None], *initargs: Any) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool of single-threaded processes, each of which first calls ``initializer(*initargs)``.
+def worker_map(workers: int, initializer: Callable[..., None], *initargs: Any) -> Iterator[Callable[..., Iterator]]:
+    """Yield the ``map`` of a pool of single-threaded processes, or the built-in one if ``workers`` is 0.
 
-    On exit, by Ctrl-C for example, tasks that have not started are cancelled and those that have are finished.
+    Each process first calls ``initializer(*initargs)``. On exit, by Ctrl-C for example, tasks that have not started are
+    cancelled.
     """
+    if workers == 0:
+        initializer(*initargs)
+        yield map
+        return
     # Not fork: OpenCV deadlocks in a fork of a process that has used its threads.
     if 'forkserver' in multiprocessing.get_all_start_methods():
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(['dic_plugin.prepare.process', 'dic_plugin.prepare.check_pixels'])
+        context.set_forkserver_preload(['dic_plugin.prepare.process', 'dic_plugin.prepare.check'])
     else:
         context = multiprocessing.get_context('spawn')
     pool = ProcessPoolExecutor(workers, context, initializer=_start, initargs=(initializer, initargs))
     try:
-        yield pool
+        yield pool.map
     finally:
         pool.shutdown(cancel_futures=True)
 
