@@ -9,7 +9,7 @@ import os
 import re
 from collections import Counter
 from concurrent.futures.process import BrokenProcessPool
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import lmdb
@@ -127,15 +127,22 @@ def _annotation_file(images: str) -> str:
 def _check_split(folder: str, split: SplitReport, made_here: bool, workers: int) -> _Identities:
     images = os.path.join(folder, split.name)
     lq_images = re.sub(r'(\.lmdb)?$', r'_lq\1', images, count=1)
-    annotations = _load_annotations(_annotation_file(images), split)
-    files, lq_files = _open(images, split), None
+    backend = {'type': 'lmdb' if images.endswith('.lmdb') else 'disk'}
+    annotations = lq_files = None
+    if os.path.isfile(_annotation_file(images)):
+        annotations = _open_or_report('annotation file not valid', FaceAnnotations.load, split,
+                                      _annotation_file(images))
+    else:
+        split.add('no annotation file', f'expected {_annotation_file(images)}')
+    split.order = annotations and annotations.order
+    files = _open_or_report('cannot be opened', FaceFiles, split, images, backend)
     if files is None:
         return {}
     split.num_images = len(files)
     identities: _Identities = {'name': list(zip(files.names, files.names))}
     if os.path.isdir(lq_images):
         split.lq_sizes = Counter()
-        lq_files = _open(lq_images, split)
+        lq_files = _open_or_report('cannot be opened', FaceFiles, split, lq_images, backend)
         if lq_files is not None:
             _compare_names(files.names, lq_files.names, 'a low-quality image', 'low-quality images', split)
     elif made_here and _stem(split.name) != 'train':
@@ -157,33 +164,22 @@ def _check_split(folder: str, split: SplitReport, made_here: bool, workers: int)
                   f'after {len(seen):,} images; the LMDB is damaged, perhaps cut short, or memory ran out')
         return identities
     _check_images(seen, made_here, split)
-    _check_meta_info(files, {name: face.size for name, face in seen.items()}, split)
+    size_of = {name: face.size for name, face in seen.items()}
+    _check_meta_info(files, size_of, split)
     if lq_files is not None:
         _check_meta_info(lq_files, {name: face.lq_size for name, face in seen.items()}, split)
     if annotations is not None:
-        _check_landmarks({name: face.size for name, face in seen.items()}, annotations, split)
+        _check_landmarks(size_of, annotations, split)
     identities['pixels'] = [(face.digest, name) for name, face in seen.items() if face.digest]
     return identities
 
 
-def _load_annotations(path: str, split: SplitReport) -> Optional[FaceAnnotations]:
+def _open_or_report(kind: str, what: Callable, split: SplitReport, *args) -> Any:
+    """Return ``what(*args)``, or None after an error, which is reported."""
     try:
-        annotations = FaceAnnotations.load(path)
-    except FileNotFoundError:
-        split.add('no annotation file', f'expected {path}')
-    except ValueError as error:
-        split.add('annotation file not valid', str(error))
-    else:
-        split.order = annotations.order
-        return annotations
-    return None
-
-
-def _open(path: str, split: SplitReport) -> Optional[FaceFiles]:
-    try:
-        return FaceFiles(path, {'type': 'lmdb' if path.endswith('.lmdb') else 'disk'})
+        return what(*args)
     except (OSError, ValueError) as error:
-        split.add('cannot be opened', str(error))
+        split.add(kind, str(error))
         return None
 
 

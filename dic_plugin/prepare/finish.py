@@ -15,10 +15,7 @@ from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.prepare.process import PNG_LEVEL, PreparedFace, SkippedPhoto
 from dic_plugin.utils.atomic_write import write_text
 
-__all__ = [
-    'SPLITS', 'Counts', 'StoredImage', 'build_set', 'count', 'load_result', 'save_result', 'write_images',
-    'write_skipped'
-]
+__all__ = ['Counts', 'build_set', 'count', 'load_result', 'save_result', 'write_skipped']
 
 SPLITS = ('train', 'val', 'test')
 
@@ -27,29 +24,13 @@ _FACE_COLUMNS = ('name', 'split', 'source', 'x0', 'y0', 'x1', 'y1', 'moved_x', '
 
 
 class Counts(NamedTuple):
-    """Numbers of faces and of photographs left out.
-
-    Attributes:
-        faces: Number of faces by split, without empty splits.
-        empty: Splits whose photographs gave no face.
-        reasons: Number of photographs left out by reason (without its details), the most frequent reason first.
-        moved: Faces whose crop was moved into the photograph.
-        padded: Faces whose crop was padded at the border of the photograph.
-        several: Faces chosen from several in a photograph.
-    """
-    faces: Dict[str, int]
-    empty: List[str]
-    reasons: Dict[str, int]
-    moved: int
-    padded: int
-    several: int
-
-
-class StoredImage(NamedTuple):
-    """A square PNG file, the name it gets in the set, and its side in pixels."""
-    path: str
-    name: str
-    side: int
+    """Numbers of faces and of photographs left out."""
+    faces: Dict[str, int]  # by split, without empty splits
+    empty: List[str]  # splits whose photographs gave no face
+    reasons: Dict[str, int]  # photographs left out by reason (without its details), the most frequent first
+    moved: int  # faces whose crop was moved into the photograph
+    padded: int  # faces whose crop was padded at the border of the photograph
+    several: int  # faces chosen from several in a photograph
 
 
 def save_result(stem: str, result: Union[PreparedFace, SkippedPhoto]) -> None:
@@ -102,7 +83,7 @@ def build_set(folder: str, faces: Dict[str, PreparedFace], skipped: Sequence[Ski
         folder: The folder.
         faces: The faces by the stem of their files (see :func:`save_result`), in order.
         skipped: The photographs left out.
-        order: Order of the landmarks, for the annotation files.
+        order: Order of the landmarks.
         scale: Factor between an image and its low-quality image.
         store: ``lmdb`` or ``png``.
     """
@@ -119,15 +100,30 @@ def write_skipped(path: str, skipped: Sequence[SkippedPhoto]) -> None:
     _write_csv(path, SkippedPhoto._fields, skipped)
 
 
-def write_images(root: str, store: str, images: Sequence[StoredImage]) -> None:
-    """Write PNG files as they are into ``<root>.lmdb`` or, with ``store`` png, the folder ``root``.
+def _build_split(root: str, part: Dict[str, PreparedFace], order: str, scale: int, store: str) -> None:
+    faces = list(part.values())
+    _write_images(root, store, [(f'{stem}.png', face.name, face.size) for stem, face in part.items()])
+    if faces[0].split != 'train':
+        _write_images(f'{root}_lq', store,
+                      [(f'{stem}_lq.png', face.name, face.size // scale) for stem, face in part.items()])
+    FaceAnnotations(
+        np.array([face.name for face in faces]),
+        np.stack([face.landmarks for face in faces]),
+        order,
+        image_size=np.array([(face.size, face.size) for face in faces], np.int32),
+        source=np.array([face.source for face in faces]),
+        crop_box=np.array([face.crop_box for face in faces], np.float32)).save(f'{root}.npz')
 
-    An LMDB is BasicSR's. A folder has ``meta_info_<folder>.txt``, in BasicSR's format, beside it.
+
+def _write_images(root: str, store: str, images: Sequence[Tuple[str, str, int]]) -> None:
+    """Write PNG files, given as (path, name, side), into ``<root>.lmdb`` or, with ``store`` png, the folder ``root``.
+
+    A folder has ``meta_info_<folder>.txt``, in BasicSR's format, beside it.
     """
     progress = tqdm(images, desc=f'writing {os.path.basename(root)}', unit='image', smoothing=0.05)
     if store == 'lmdb':
         # A value takes whole pages of 4 KiB; twice that leaves room for the index and for unfinished transactions.
-        map_size = 2 * sum(os.path.getsize(image.path) + 4096 for image in images) + (1 << 20)
+        map_size = 2 * sum(os.path.getsize(path) + 4096 for path, _, _ in images) + (1 << 20)
         maker = LmdbMaker(f'{root}.lmdb', map_size, batch=1000, compress_level=PNG_LEVEL)
         for path, name, side in progress:
             maker.put(Path(path).read_bytes(), name, (side, side, 3))
@@ -140,21 +136,6 @@ def write_images(root: str, store: str, images: Sequence[StoredImage]) -> None:
     parent, folder = os.path.split(root)
     with open(os.path.join(parent, f'meta_info_{folder}.txt'), 'w', encoding='ascii') as file:
         file.writelines(f'{name}.png ({side},{side},3)\n' for _, name, side in images)
-
-
-def _build_split(root: str, part: Dict[str, PreparedFace], order: str, scale: int, store: str) -> None:
-    faces = list(part.values())
-    write_images(root, store, [StoredImage(f'{stem}.png', face.name, face.size) for stem, face in part.items()])
-    if faces[0].split != 'train':
-        write_images(f'{root}_lq', store,
-                     [StoredImage(f'{stem}_lq.png', face.name, face.size // scale) for stem, face in part.items()])
-    FaceAnnotations(
-        np.array([face.name for face in faces]),
-        np.stack([face.landmarks for face in faces]),
-        order,
-        image_size=np.array([(face.size, face.size) for face in faces], np.int32),
-        source=np.array([face.source for face in faces]),
-        crop_box=np.array([face.crop_box for face in faces], np.float32)).save(f'{root}.npz')
 
 
 def _write_csv(path: str, columns: Sequence[str], rows) -> None:

@@ -1,4 +1,4 @@
-"""Which files in a folder are photographs, and what their crops will be called."""
+"""The photographs in a folder, and the names of their crops."""
 import hashlib
 import os
 import re
@@ -9,22 +9,19 @@ from dic_plugin.prepare.photo import Photo
 
 __all__ = ['list_photographs']
 
-# LMDB allows keys of 511 bytes, most file systems names of 255, to which a suffix is added.
+# LMDB allows keys of 511 bytes, most file systems names of 255, which include a suffix.
 MAX_NAME_LENGTH = 200
 
 
 def list_photographs(folder: str, output: Optional[str] = None) -> Tuple[List[Photo], List[Tuple[str, str]]]:
-    """The photographs in a folder and its subfolders, in the order of their relative paths, byte by byte.
+    """Return the photographs in a folder and its subfolders, and (relative path, reason) of those that cannot be used.
 
-    A photograph is a file with one of IMAGE_EXTENSIONS, in capitals or not. Hidden files and folders are left out;
-    links to files and folders are followed.
+    Photographs are files with one of IMAGE_EXTENSIONS in either case, sorted by the bytes of their relative paths.
+    Hidden files and folders are ignored, links are followed.
 
     Args:
         folder: The folder.
-        output: Folder of the prepared set, which may be inside: it and the unfinished set beside it are left out.
-
-    Returns:
-        The photographs, and those that cannot be used as (relative path, reason).
+        output: Folder of the prepared set; it and the unfinished set beside it may be inside and are ignored.
 
     Raises:
         FileNotFoundError: there is no such folder.
@@ -43,8 +40,8 @@ def list_photographs(folder: str, output: Optional[str] = None) -> Tuple[List[Ph
     unusable: List[Tuple[str, str]] = []
     first_with: Dict[str, str] = {}
     for relative in sorted(is_file, key=os.fsencode):
-        if not _is_utf8(relative):
-            readable = os.fsencode(relative).decode('utf-8', 'backslashreplace')
+        readable = os.fsencode(relative).decode('utf-8', 'backslashreplace')
+        if readable != relative:
             unusable.append((readable, 'its file name is not UTF-8'))
             continue
         if not is_file[relative]:
@@ -59,35 +56,27 @@ def list_photographs(folder: str, output: Optional[str] = None) -> Tuple[List[Ph
     return photos, unusable
 
 
-def _walk(folder: str, prefix: str, above: FrozenSet[str]) -> Iterator[Tuple[str, bool]]:
-    """Relative paths with an image's suffix, and whether they are files.
+def _walk(folder: str, prefix: str, excluded: FrozenSet[str]) -> Iterator[Tuple[str, bool]]:
+    """Yield the relative paths with an image's suffix, and whether they are files.
 
-    ``above`` are folders not to be entered: those on the way here, lest a link leads in circles, and the output.
+    ``excluded`` are folders that are not entered: the output, and those above, because a link may form a circle.
     """
-    # BasicSR's scandir takes a hidden or broken file for a folder, and os.walk passes over folders it may not read.
+    # BasicSR's scandir takes a hidden or broken file for a folder, and os.walk ignores folders that it may not read.
     real = os.path.realpath(folder)
-    if real in above:
+    if real in excluded:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith('.'):
                 continue
             if entry.is_dir():
-                yield from _walk(entry.path, f'{prefix}{entry.name}/', above | {real})
+                yield from _walk(entry.path, f'{prefix}{entry.name}/', excluded | {real})
             elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
                 yield prefix + entry.name, entry.is_file()
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode('utf-8')
-    except UnicodeEncodeError:  # bytes that Python could not decode stand in it as surrogates
-        return False
-    return True
-
-
 def _crop_name(relative: str) -> str:
-    """A name that BasicSR can use as a key: ASCII, and without the ``.`` and the space at which it splits meta_info.
+    """Return a name that BasicSR can use as a key: ASCII without ``.`` and space, at which it splits meta_info.
 
     >>> _crop_name('000001.jpg')
     '000001'
@@ -98,6 +87,6 @@ def _crop_name(relative: str) -> str:
     name = re.sub('[^A-Za-z0-9_-]', '_', stem)
     if name == stem and len(name) <= MAX_NAME_LENGTH:
         return name
-    # 'a/b' and 'a_b' must not meet
+    # 'a/b' and 'a_b' must differ
     digest = hashlib.sha256(stem.encode('utf-8')).hexdigest()[:8]
     return f'{name[:MAX_NAME_LENGTH - 9]}-{digest}'

@@ -20,74 +20,40 @@ PNG_LEVEL = 0
 
 
 class CropSettings(NamedTuple):
-    """Settings that all photographs of a run share.
-
-    Attributes:
-        size: Side of the training crops, in pixels.
-        gt_size: Side of the crops of the other splits, which is the size of the network's output.
-        scale: Factor between these and their low-quality images.
-        margin: See :func:`dic_plugin.faces.crop.square_around`.
-        whole: The photographs are square face crops, to be used whole.
-        min_confidence: Lowest confidence of a face that is used. None: the default of the source of the landmarks.
-        max_error: Greatest :func:`~dic_plugin.prepare.agreement.five_point_error` to the task's points. None: any.
-    """
-    size: int
-    gt_size: int
-    scale: int
-    margin: float = MARGIN
-    whole: bool = False
-    min_confidence: Optional[float] = None
-    max_error: Optional[float] = None
+    """Settings that all photographs of a run share."""
+    size: int  # side of the training crops in pixels
+    gt_size: int  # side of the crops of other splits: the size of the network's output
+    scale: int  # factor between these and their low-quality images
+    margin: float = MARGIN  # see dic_plugin.faces.crop.square_around
+    whole: bool = False  # the photographs are square face crops, to be used whole
+    min_confidence: Optional[float] = None  # of a face that is used; None: the task's
+    max_error: Optional[float] = None  # greatest five_point_error to the task's points; None: any
 
 
 class Task(NamedTuple):
-    """A photograph to be prepared.
-
-    Attributes:
-        photo: The photograph.
-        split: Its split; only ``train`` gets no low-quality image.
-        faces: The faces annotated in it. None: use the detector.
-        order: Order of their landmarks.
-        min_confidence: Default of the source of the landmarks.
-        five_points: (5, 2) CelebA's points of the photograph, to compare the landmarks with.
-    """
+    """A photograph to be prepared."""
     photo: Photo
-    split: str
-    faces: Optional[List[FoundFace]]
-    order: str
-    min_confidence: float
-    five_points: Optional[np.ndarray] = None
+    split: str  # only 'train' gets no low-quality image
+    faces: Optional[List[FoundFace]]  # the annotated faces; None: use the detector
+    order: str  # of their landmarks
+    min_confidence: float  # default of the source of the landmarks
+    five_points: Optional[np.ndarray] = None  # (5, 2) CelebA's points, to compare the landmarks with
 
 
 class PreparedFace(NamedTuple):
-    """A finished crop.
-
-    Attributes:
-        name: Name without suffix, or LMDB key.
-        split: Its split.
-        source: ``Photo.relative`` of the photograph.
-        landmarks: (K, 2) float32 in pixels of the crop.
-        size: Side of the crop.
-        crop_box: The square of the photograph (x0, y0, x1, y1); may reach outside.
-        moved: Offset (dx, dy) by which it was moved to reach outside less.
-        padding: Columns and rows outside (left, top, right, bottom), which repeat the outermost pixels.
-        num_faces: Number of faces in the photograph with enough confidence, of which this is the largest.
-        confidence: Confidence of the landmarks, if known.
-        image: The crop as PNG.
-        lq: Its low-quality image as PNG; None in training, where the dataset makes it.
-    """
-    name: str
+    """A finished crop."""
+    name: str  # without suffix; the LMDB key
     split: str
-    source: str
-    landmarks: np.ndarray
-    size: int
-    crop_box: Box
-    moved: Tuple[int, int]
-    padding: Tuple[int, int, int, int]
-    num_faces: int
+    source: str  # Photo.relative
+    landmarks: np.ndarray  # (K, 2) float32 in pixels of the crop
+    size: int  # side of the crop
+    crop_box: Box  # in the photograph; may reach outside
+    moved: Tuple[int, int]  # offset (dx, dy) by which the box was moved to reach outside less
+    padding: Tuple[int, int, int, int]  # columns and rows outside (left, top, right, bottom): the outermost pixels
+    num_faces: int  # in the photograph, with enough confidence; this is the largest
     confidence: Optional[float]
-    image: Optional[bytes]
-    lq: Optional[bytes]
+    image: Optional[bytes]  # PNG
+    lq: Optional[bytes]  # PNG; None in training, where the dataset makes it
 
 
 class SkippedPhoto(NamedTuple):

@@ -39,10 +39,10 @@ class NothingPrepared(Exception):
 
 
 class Sources(NamedTuple):
-    """Splits, landmarks and CelebA's five points (by ``Photo.relative``, to compare the landmarks with)."""
-    split_of: Dict[str, str]
+    """Where splits, landmarks and checks of the photographs come from."""
+    split_of: Dict[str, str]  # by Photo.name
     landmarks: Union[AnnotationSource, Detector]
-    five_points: Dict[str, np.ndarray]
+    five_points: Dict[str, np.ndarray]  # by Photo.relative; CelebA's points, to compare the landmarks with
 
 
 def prepare(options) -> Tuple[Counts, bool]:

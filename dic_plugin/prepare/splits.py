@@ -1,4 +1,4 @@
-"""Which photographs are for training, validation and test."""
+"""Splits of the photographs into training, validation and test."""
 import hashlib
 import os
 import re
@@ -18,25 +18,22 @@ _ACCEPTED = (
 
 
 def read_split(spec: str, photos: List[Photo], seed: int) -> Dict[str, str]:
-    """The split of every photograph.
+    """Return the split ('train', 'val' or 'test') of every photograph by ``Photo.name``.
 
     Args:
-        spec: How to split:
+        spec: One of:
 
-            - 'train' or 'test': all photographs are that;
+            - 'train' or 'test', for all photographs;
             - a file of lines ``name 0``, ``name 1``, ``name 2`` (train, val, test), as CelebA's
               ``list_eval_partition.txt``; photographs not in it have no split;
-            - a file with a name per line, or a published ``.pkl`` list: these are for test, all others for training;
-            - a number below 1: this fraction is for test; a whole number: so many are. The choice depends on the
-              photographs' names and the seed only, and a photograph more or less changes that of at most one other.
+            - a file with a name per line, or a published ``.pkl`` list: the test photographs;
+            - a fraction below 1 or a whole number: the share or number of test photographs. The choice depends on names
+              and seed only; one photograph more or less changes the split of at most one other.
         photos: The photographs.
-        seed: For a fraction or number.
-
-    Returns:
-        'train', 'val' or 'test' by ``Photo.name``.
+        seed: Seed of the choice by fraction or number.
 
     Raises:
-        ValueError: the specification is none of these or cannot be met, or it names test images that are not there.
+        ValueError: the specification is none of these or cannot be met, or names test photographs that do not exist.
     """
     if spec in ('train', 'test'):
         return {photo.name: spec for photo in photos}
