@@ -94,18 +94,15 @@ def test_what_is_written_is_the_published_crop(download, tmp_path, store, capsys
 
 
 def test_other_models_of_the_toolbox_read_the_test_pair(undisturbed):
-    opt = {
+    dataset = build_dataset({
         'name': 'pair',
         'type': 'PairedImageDataset',
         'phase': 'test',
         'scale': 8,
-        'io_backend': {
-            'type': 'lmdb'
-        },
+        'io_backend': dict(type='lmdb'),
         'dataroot_gt': str(undisturbed / 'test.lmdb'),
         'dataroot_lq': str(undisturbed / 'test_lq.lmdb')
-    }
-    dataset = build_dataset(opt)
+    })
     assert len(dataset) == 6
     for sample in (dataset[0], dataset[5]):
         gt, lq = (np.round(sample[key].numpy().transpose(1, 2, 0) * 255).astype(np.uint8) for key in ('gt', 'lq'))
@@ -113,44 +110,21 @@ def test_other_models_of_the_toolbox_read_the_test_pair(undisturbed):
         np.testing.assert_array_equal(lq, make_lq(gt, 8))
 
 
-def test_our_dataset_reads_it(undisturbed):
-    opt = {
-        'name': 'celeba',
-        'type': 'FaceLandmarkDataset',
-        'phase': 'train',
-        'scale': 8,
-        'gt_size': 128,
-        'dataroot_gt': str(undisturbed / 'train.lmdb'),
-        'io_backend': {
-            'type': 'lmdb'
-        },
-        'annotation_file': str(undisturbed / 'train.npz'),
-        'num_keypoints': 68
-    }
-    dataset = build_dataset(opt)
-    assert len(dataset) == NUM - 6
-    landmarks = np.stack([dataset[index]['landmarks'].numpy() for index in range(len(dataset))])
-    assert landmarks.min() >= -0.5 and landmarks.max() <= 127.5
-
-
 @pytest.mark.parametrize('workers', [2, 3])
-def test_the_number_of_workers_decides_nothing(download, undisturbed, tmp_path, workers):
+def test_the_number_of_workers_does_not_change_the_set(download, undisturbed, tmp_path, workers):
     prepare(download[0], tmp_path / 'set', '--split', '6', '--workers', workers)
     assert_same_tree(undisturbed, tmp_path / 'set')
 
 
+def interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize('after', [0, 3, NUM - 1])
-def test_a_run_interrupted_while_cropping_goes_on(download, undisturbed, tmp_path, monkeypatch, capsys, after):
-    done = []
-
-    def interrupted(*args):
-        if len(done) == after:
-            raise KeyboardInterrupt
-        done.append(args)
-        return plain(*args)
-
-    plain = run_module.prepare_photo
-    monkeypatch.setattr(run_module, 'prepare_photo', interrupted)
+def test_a_run_interrupted_while_cropping_continues(download, undisturbed, tmp_path, monkeypatch, capsys, after):
+    done, plain = [], run_module.prepare_photo
+    monkeypatch.setattr(run_module, 'prepare_photo', lambda *args: interrupted()
+                        if len(done) == after else done.append(args) or plain(*args))
     prepare(download[0], tmp_path / 'set', '--split', '6', code=130)
     assert 'goes on from here' in capsys.readouterr().err
     assert not (tmp_path / 'set').exists()
@@ -161,23 +135,21 @@ def test_a_run_interrupted_while_cropping_goes_on(download, undisturbed, tmp_pat
     assert os.listdir(tmp_path) == ['set']
 
 
-@pytest.mark.parametrize('stage', ['FaceAnnotations.save', 'LmdbMaker.close', 'write_skipped'])
-def test_a_run_interrupted_while_writing_goes_on(download, undisturbed, tmp_path, monkeypatch, stage):
-
-    def interrupted(*args, **kwargs):
-        raise KeyboardInterrupt
-
+@pytest.mark.parametrize('stage', ['finish.write_text', 'finish.FaceAnnotations.save', 'finish.LmdbMaker.close',
+                                   'finish.write_skipped', 'run.write_json'])  # yapf: disable
+def test_a_run_interrupted_while_writing_continues(download, undisturbed, tmp_path, monkeypatch, stage):
     with monkeypatch.context() as patch:
-        patch.setattr(f'dic_plugin.prepare.finish.{stage}', interrupted)
+        patch.setattr(f'dic_plugin.prepare.{stage}', interrupted)
         prepare(download[0], tmp_path / 'set', '--split', '6', code=130)
     assert not (tmp_path / 'set').exists()
     prepare(download[0], tmp_path / 'set', '--split', '6')
     assert_same_tree(undisturbed, tmp_path / 'set')
 
 
-@pytest.mark.parametrize('how,times', [(signal.SIGINT, 1), (signal.SIGINT, 4), (signal.SIGTERM, 1),
-                                       (signal.SIGKILL, 1)])
-def test_a_killed_process_goes_on(download, undisturbed, tmp_path, how, times):
+@pytest.mark.parametrize('how, times, progress', [(signal.SIGINT, 1, '000/*.json'), (signal.SIGINT, 4, '000/*.json'),
+                                                  (signal.SIGTERM, 1, '000/*.json'), (signal.SIGKILL, 1, '000/*.png'),
+                                                  (signal.SIGKILL, 1, '000/*4.json'), (signal.SIGKILL, 1, 'set/*')])
+def test_a_killed_process_continues(download, undisturbed, tmp_path, how, times, progress):
     folder, _ = download
     command = [
         sys.executable, ROOT / 'scripts' / 'prepare_faces.py', folder / 'photos', '--landmarks',
@@ -185,9 +157,9 @@ def test_a_killed_process_goes_on(download, undisturbed, tmp_path, how, times):
     ]
     process = subprocess.Popen(
         list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while process.poll() is None and not list(tmp_path.glob('set.unfinished/000/*.json')):
+    while process.poll() is None and not list(tmp_path.glob(f'set.unfinished/{progress}')):
         time.sleep(0.002)
-    for _ in range(times):  # an impatient user's
+    for _ in range(times):
         process.send_signal(how)
         time.sleep(0.01)
     error = process.communicate(timeout=60)[1].decode()
@@ -215,35 +187,28 @@ def test_another_folder_is_not_touched(download, tmp_path, capsys):
 
 
 def test_an_unfinished_run_with_other_settings_is_refused(download, tmp_path, monkeypatch, capsys):
-
-    def interrupted(*args):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, 'build_set', interrupted)
-        prepare(download[0], tmp_path / 'set', code=130)
+    monkeypatch.setattr(run_module, 'build_set', interrupted)
+    prepare(download[0], tmp_path / 'set', code=130)
     prepare(download[0], tmp_path / 'set', '--margin', '0.3', code=1)
     assert 'margin was 0.25 and is 0.3' in capsys.readouterr().err
 
 
 def test_every_photograph_left_out_is_listed_with_its_reason(download, tmp_path, capsys):
     folder, scenes = download
-    shutil.copytree(folder / 'photos', tmp_path / 'photos')
-    (tmp_path / 'photos' / '000001.jpg').write_bytes(b'not an image')
-    content = (tmp_path / 'photos' / '000002.jpg').read_bytes()
-    (tmp_path / 'photos' / '000002.jpg').write_bytes(content[:len(content) // 2])
-    (tmp_path / 'photos' / '000003.jpg').unlink()
-    shutil.copy(tmp_path / 'photos' / '000005.jpg', tmp_path / 'photos' / 'stranger.jpg')
+    photos = tmp_path / 'photos'
+    shutil.copytree(folder / 'photos', photos)
+    (photos / '000001.jpg').write_bytes(b'not an image')
+    (photos / '000002.jpg').write_bytes((photos / '000002.jpg').read_bytes()[:-100])
+    (photos / '000003.jpg').unlink()
+    shutil.copy(photos / '000005.jpg', photos / 'stranger.jpg')
     listed = {name: scene for name, scene in scenes.items() if name != '000004.jpg'}
     listed['000006.jpg'] = scenes['000006.jpg']._replace(box=(0, 0, 20, 20))
     write_dic_list(tmp_path / 'train_list.pkl', listed)
     prepare(tmp_path, tmp_path / 'set', '--split', 'train')
+    words = {'000001.jpg': 'decoded', '000002.jpg': 'truncated', '000003.jpg': 'no such photograph',
+             '000004.jpg': 'train_list.pkl', '000006.jpg': 'outside', 'stranger.jpg': 'train_list.pkl'}  # yapf: disable
     reasons = {row['source']: row['reason'] for row in read_csv(tmp_path / 'set' / 'skipped.csv')}
-    assert sorted(reasons) == [f'00000{index}.jpg' for index in (1, 2, 3, 4, 6)] + ['stranger.jpg']
-    for source, words in (('000001.jpg', 'decoded'), ('000002.jpg', 'truncated'), ('000003.jpg', 'no such photograph'),
-                          ('000004.jpg', 'train_list.pkl'), ('000006.jpg', 'outside'), ('stranger.jpg',
-                                                                                        'train_list.pkl')):
-        assert words in reasons[source]
+    assert sorted(reasons) == sorted(words) and all(words[source] in reasons[source] for source in words)
     out = capsys.readouterr().out
     assert 'left out: 6 (skipped.csv)' in out and f'{NUM - 5} faces' in out
     counts = json.loads((tmp_path / 'set' / 'prepared.json').read_text())['counts']
