@@ -31,19 +31,15 @@ def test_celeba_partition(tmp_path):
     assert read_split(str(path), PHOTOS, 0) == {'000001': 'train', '000002': 'val', '000004': 'test'}
 
 
-def test_list_of_test_images(tmp_path):
-    path = tmp_path / 'testnames.txt'
-    path.write_bytes('\ufeff000002\r\n000005.jpg\r\n000002\r\n\r\n'.encode())
-    split = read_split(str(path), PHOTOS, 0)
+@pytest.mark.parametrize('name, content', [
+    ('testnames.txt', '\ufeff000002\r\n000005.jpg\r\n000002\r\n\r\n'.encode()),
+    ('test.pkl', pickle.dumps({'000002.jpg': np.zeros((68, 2)), '000005.jpg': np.zeros((68, 2))})),
+])  # yapf: disable
+def test_list_of_test_images(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    split = read_split(str(tmp_path / name), PHOTOS, 0)
     assert [name for name in split if split[name] == 'test'] == ['000002', '000005']
     assert Counter(split.values()) == {'train': 4, 'test': 2}
-
-
-def test_published_list_of_test_images(tmp_path):
-    path = tmp_path / 'test.pkl'
-    path.write_bytes(pickle.dumps({'000003.jpg': np.zeros((68, 2)), '000004.jpg': np.zeros((68, 2))}))
-    split = read_split(str(path), PHOTOS, 0)
-    assert [name for name in split if split[name] == 'test'] == ['000003', '000004'] and len(split) == 6
 
 
 @pytest.mark.parametrize('name, content, message', [
@@ -68,22 +64,15 @@ def test_number(spec, num_test):
     assert Counter(split.values()) == {'train': 6 - num_test, 'test': num_test}
 
 
-@pytest.mark.parametrize('spec, num_test', [('0', 0), ('6', 6), ('100', 100), ('0.99', 6)])
-def test_a_number_must_leave_images_for_both(spec, num_test):
-    with pytest.raises(ValueError, match=f"The split '{spec}' puts {num_test} of 6 photographs into the test"):
-        read_split(spec, PHOTOS, 0)
-
-
-@pytest.mark.parametrize('spec', ['1.0', '1.5'])
-def test_a_fraction_is_below_1(spec):
-    with pytest.raises(ValueError, match=f"The split '{spec}' is neither a fraction below 1 nor a whole number"):
-        read_split(spec, PHOTOS, 0)
-
-
-@pytest.mark.parametrize('spec', ['val', '-1', '', 'nowhere.txt', '1e-1', '10%'])
-def test_unknown_specification(spec):
-    with pytest.raises(
-            ValueError, match=rf"The split '{spec}' is no file and none of the words; expected 'train' or 'test'"):
+@pytest.mark.parametrize('spec, message', [
+    *((spec, f'puts {num} of 6 photographs into the test') for spec, num in (('0', 0), ('6', 6), ('100', 100),
+                                                                            ('0.99', 6))),
+    *((spec, 'is neither a fraction below 1 nor a whole number') for spec in ('1.0', '1.5')),
+    *((spec, "is no file and none of the words; expected 'train' or 'test'")
+      for spec in ('val', '-1', '', 'nowhere.txt', '1e-1', '10%')),
+])  # yapf: disable
+def test_wrong_specification(spec, message):
+    with pytest.raises(ValueError, match=f"The split '{spec}' {message}"):
         read_split(spec, PHOTOS, 0)
 
 
