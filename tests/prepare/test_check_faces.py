@@ -3,7 +3,6 @@ from helpers.paths import ROOT
 
 import dic_plugin  # noqa: F401 isort:skip (before basicsr, which may need its shims)
 
-import dataclasses
 import os
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from basicsr.utils.lmdb_util import LmdbMaker
 from dic_plugin.cli import check
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
+from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.landmarks.layouts import ORDERS
 from dic_plugin.prepare import check as check_module
 from dic_plugin.prepare.check import check_set
@@ -55,23 +55,24 @@ def low_quality(images, scale=SCALE):
     return {name: make_lq(img, scale) for name, img in images.items()}
 
 
-def annotate(path, names, order='celeba5', size=SIZE, **changes):
+def grid(order='celeba5', size=SIZE):
     """Points in the rows of a grid, left to right, which suits CelebA's five: left eye, right eye, nose, mouth."""
-    num = ORDERS.get(order, 5)
-    points = np.tile(np.linspace(4, size - 5, num, dtype=np.float32)[:, None], (len(names), 1, 2))
+    return np.tile(np.linspace(4, size - 5, ORDERS.get(order, 5), dtype=np.float32)[:, None], (NUM, 1, 2))
+
+
+def annotate(path, names, order='celeba5', size=SIZE, **changes):
     fields = dict(
-        landmarks=points,
+        landmarks=np.resize(grid(order, size), (len(names), *grid(order).shape[1:])),
         order=order,
         image_size=np.full((len(names), 2), size, np.int32),
         source=np.array([f'{name}.jpg' for name in names]))
     FaceAnnotations(np.array(list(names)), **dict(fields, **changes)).save(str(path))
 
 
-def change(path, **changes):
-    """Rewrite an annotation file; a change may be a function of the old value."""
-    old = FaceAnnotations.load(str(path))
-    new = {key: value(getattr(old, key).copy()) if callable(value) else value for key, value in changes.items()}
-    dataclasses.replace(old, **new).save(str(path))
+def changed(array, index, value):
+    array = np.array(array)
+    array[index] = value
+    return array
 
 
 @pytest.fixture
@@ -135,7 +136,10 @@ def test_single_lmdb(prepared, monkeypatch):
 
 def test_the_same_split_as_lmdb_and_folder_shares_no_face_with_itself(prepared):
     write_folder(prepared / 'train', pictures('train'))
+    files = FaceFiles(str(prepared / 'train.lmdb'), {'type': 'lmdb'})
+    files.read(0)  # an LMDB that this process reads already
     assert check_set(str(prepared), 1).ok
+    files.read(1)
 
 
 def test_any_number_of_workers_finds_the_same(prepared, monkeypatch):
@@ -144,14 +148,6 @@ def test_any_number_of_workers_finds_the_same(prepared, monkeypatch):
     write_lmdb(prepared / 'train.lmdb', images)
     one, three = check_set(str(prepared), 1), check_set(str(prepared), 3)
     assert text(one) == text(three) and not one.ok
-
-
-def test_an_lmdb_that_this_process_reads_already(prepared):
-    from dic_plugin.data.face_files import FaceFiles
-    files = FaceFiles(str(prepared / 'train.lmdb'), {'type': 'lmdb'})
-    files.read(0)
-    assert check_set(str(prepared), 1).ok
-    files.read(1)
 
 
 # ---- damage ----
@@ -170,8 +166,8 @@ def with_lq(**changes):
     return lambda root: write_lmdb(root / 'test_lq.lmdb', {key: img for key, img in images.items() if img is not None})
 
 
-def with_annotated(names):
-    return lambda root: annotate(root / 'train.npz', names)
+def with_annotation(split='train', names=None, **changes):
+    return lambda root: annotate(root / f'{split}.npz', names or pictures(split), **changes)
 
 
 def without(name):
@@ -196,37 +192,10 @@ def distort(root):
     annotate(root / 'train.npz', images, size=24, image_size=np.full((NUM, 2), (24, 32), np.int32))
 
 
-def move_landmark_out(root):
-
-    def move(landmarks):
-        landmarks[6, 3] = (31.6, 4)
-        return landmarks
-
-    change(root / 'train.npz', landmarks=move)
-
-
-def mirror_landmarks(root):
-
-    def mirror(landmarks):
-        landmarks[2, :, 0] = SIZE - 1 - landmarks[2, :, 0]
-        return landmarks
-
-    change(root / 'test.npz', landmarks=mirror)
-
-
 def repeat_name(root):
     images = dict(pictures('train'), **{'000101': picture(1)})
     write_lmdb(root / 'train.lmdb', images)
     annotate(root / 'train.npz', images, source=np.array([f'{i}.jpg' for i in range(len(images))]))
-
-
-def repeat_source(root):
-
-    def repeat(source):
-        source[0] = '000106.jpg'
-        return source
-
-    change(root / 'train.npz', source=repeat)
 
 
 @pytest.mark.parametrize('damage, kind, offender', [
@@ -235,10 +204,13 @@ def repeat_source(root):
     (with_train(**{'000001': picture(1, 24)}), 'image size not as annotated (1)', '000001: is 24x24, annotated 32x32'),
     (misstate_shape, 'shape not as in meta_info (1)', 'train.lmdb/000001: is 32x32, expected 24x32'),
     (distort, 'image not square (7)', '000000: 24x32'),
-    (move_landmark_out, 'landmarks outside the image (1)', '000006: landmark 3 at (31.6, 4.0), the image is 32x32'),
-    (mirror_landmarks, 'left eye not left of the right eye (1)', '000102: x is 27.0, of the right eye 21.2'),
-    (with_annotated([name for name in pictures('train') if name != '000005']), 'image without landmarks (1)', '000005'),
-    (with_annotated([*pictures('train'), 'nobody']), 'landmarks without an image (1)', 'nobody'),
+    (with_annotation(landmarks=changed(grid(), (6, 3), (31.6, 4))), 'landmarks outside the image (1)',
+     '000006: landmark 3 at (31.6, 4.0), the image is 32x32'),
+    (with_annotation('test', landmarks=changed(grid(), (2, ..., 0), SIZE - 1 - grid()[2, :, 0])),
+     'left eye not left of the right eye (1)', '000102: x is 27.0, of the right eye 21.2'),
+    (with_annotation(names=[name for name in pictures('train') if name != '000005']), 'image without landmarks (1)',
+     '000005'),
+    (with_annotation(names=[*pictures('train'), 'nobody']), 'landmarks without an image (1)', 'nobody'),
     (lambda root: (root / 'train.npz').write_bytes(b'no zip file'), 'annotation file not valid (1)',
      'train.npz: not a readable annotation file'),
     (without('train.npz'), 'no annotation file (1)', 'train.npz'),
@@ -256,7 +228,8 @@ def repeat_source(root):
     (lambda root: (root / 'test_lq.lmdb/meta_info.txt').write_text(''), 'cannot be opened (1)', 'names no image'),
     (without('train.lmdb/meta_info.txt'), 'cannot be opened (1)', "train.lmdb/meta_info.txt' does not exist"),
     (repeat_name, 'same name in two splits (1)', 'test.lmdb/000101 and train.lmdb/000101'),
-    (repeat_source, 'same photograph in two splits (1)', 'test.lmdb/000106.jpg and train.lmdb/000106.jpg'),
+    (with_annotation(source=changed([f'{name}.jpg' for name in pictures('train')], 0, '000106.jpg')),
+     'same photograph in two splits (1)', 'test.lmdb/000106.jpg and train.lmdb/000106.jpg'),
     (with_train(**{'000002': picture(105)}), 'same pixels in two splits (1)',
      'test.lmdb/000105 and train.lmdb/000002'),
     (lambda root: os.truncate(root / 'train.lmdb/data.mdb', 8192), 'reading ended a worker process (1)',
@@ -319,7 +292,7 @@ def test_eyes_of_every_order(tmp_path, order, left, right):
     landmarks[:, slice(*left), 0], landmarks[:, slice(*right), 0] = 8, 24
     annotate(tmp_path / 'train.npz', pictures('train'), order, landmarks=landmarks)
     assert check_set(str(tmp_path), 1).ok
-    change(tmp_path / 'train.npz', landmarks=lambda points: SIZE - 1 - points)
+    annotate(tmp_path / 'train.npz', pictures('train'), order, landmarks=SIZE - 1 - landmarks)
     problems = check_set(str(tmp_path), 1).splits[0].problems
     assert [(kind, len(cases)) for kind, cases in problems.items()] == [('left eye not left of the right eye', NUM)]
 
@@ -327,17 +300,16 @@ def test_eyes_of_every_order(tmp_path, order, left, right):
 # ---- usage ----
 
 
-@pytest.mark.parametrize('make, message', [(False, 'does not exist'), (True, 'holds no face set')])
-def test_no_set(tmp_path, capsys, make, message):
-    root = tmp_path / 'nothing'
-    if make:
-        root.mkdir()
-        (root / 'notes.txt').write_text('')
-    assert check.main([str(root)]) == 2
-    assert message in capsys.readouterr().err
-
-
-def test_refuses_no_workers(tmp_path, capsys):
+def test_no_set_and_no_workers(tmp_path, capsys):
+    assert check.main([str(tmp_path / 'nothing')]) == 2
+    assert 'does not exist' in capsys.readouterr().err
+    (tmp_path / 'notes.txt').write_text('')
+    assert check.main([str(tmp_path)]) == 2
+    assert 'holds no face set' in capsys.readouterr().err
+    (tmp_path / 'celeba').mkdir()
+    (tmp_path / 'celeba' / 'prepared.json').write_text('{}')
+    assert check.main([str(tmp_path)]) == 2
+    assert 'holds some; expected one of them: celeba' in capsys.readouterr().err
     with pytest.raises(SystemExit, match='2'):
         check.main([str(tmp_path), '--workers', '0'])
     assert '--workers is 0; expected at least 1' in capsys.readouterr().err

@@ -11,7 +11,7 @@ from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.faces.detectors import DETECTORS
 from dic_plugin.faces.found_face import FoundFace
-from helpers.photographs import make_photographs, write_dic_list
+from helpers.photographs import Scene, make_photographs, write_dic_list
 
 NUM = 4
 
@@ -82,19 +82,15 @@ def write_celeba(folder, scenes):
     return folder / 'list_landmarks_celeba.txt'
 
 
-@pytest.mark.parametrize('write,order', [(write_pts, 'ibug68'), (write_helen, 'helen194'), (write_celeba, 'celeba5')])
-def test_landmarks_of_every_format_reach_the_crops(tmp_path, scenes, write, order):
+@pytest.mark.parametrize('write, order, of', [
+    (write_pts, 'ibug68', lambda points: points),
+    (write_helen, 'helen194', lambda points: np.resize(points, (194, 2))),
+    (write_celeba, 'celeba5', five_points),
+])  # yapf: disable
+def test_landmarks_of_every_format_reach_the_crops(tmp_path, scenes, write, order, of):
     prepare(tmp_path, '--landmarks', write(tmp_path, scenes))
-    of = {
-        'ibug68': lambda points: points,
-        'helen194': lambda points: np.resize(points, (194, 2)),
-        'celeba5': five_points
-    }
-    annotations = assert_landmarks(tmp_path / 'set', {
-        name: of[order](scene.landmarks)
-        for name, scene in scenes.items()
-    })
-    assert annotations.order == order
+    expected = {name: of(scene.landmarks) for name, scene in scenes.items()}
+    assert assert_landmarks(tmp_path / 'set', expected).order == order
 
 
 @pytest.mark.parametrize('arguments,kept', [([], (0, 3)), (['--min-confidence', '0.2'], (0, 1, 3)),
@@ -116,43 +112,29 @@ def test_faces_that_disagree_with_the_five_points_are_left_out(tmp_path, scenes)
     shifted = dict(scenes, **{'000002.jpg': wrong._replace(landmarks=wrong.landmarks + (0, 12), box=(0, 0, 120, 120))})
     write_dic_list(tmp_path / 'list.pkl', shifted)
     prepare(tmp_path, '--landmarks', tmp_path / 'list.pkl', '--check-points', checked)
-    assert [row['source']
-            for row in read_csv(tmp_path / 'set' / 'faces.csv')] == ['000001.jpg', '000003.jpg', '000004.jpg']
+    sources = [row['source'] for row in read_csv(tmp_path / 'set' / 'faces.csv')]
+    assert sources == ['000001.jpg', '000003.jpg', '000004.jpg']
     reason, = (row['reason'] for row in read_csv(tmp_path / 'set' / 'skipped.csv'))
     assert 'disagree with the five points' in reason
 
 
 def test_points_that_cannot_be_checked_are_refused_at_once(tmp_path, scenes, capsys):
-    prepare(
-        tmp_path,
-        '--landmarks',
-        write_helen(tmp_path, scenes),
-        '--check-points',
-        write_celeba(tmp_path, scenes),
-        code=1)
+    files = write_helen(tmp_path, scenes), write_celeba(tmp_path, scenes)
+    prepare(tmp_path, '--landmarks', files[0], '--check-points', files[1], code=1)
     assert '--check-points: landmarks in the order helen194' in capsys.readouterr().err
 
 
 def test_a_face_at_the_border_is_moved_or_padded_and_that_is_recorded(tmp_path):
-    folder = tmp_path / 'photos'
-    scenes = make_photographs(folder, 2, size=(150, 120), face_size=64)
-    img = cv2.copyMakeBorder(cv2.imread(str(folder / '000001.jpg')), 0, 0, 0, 100, cv2.BORDER_REFLECT)
-    # the first photograph begins within its face's square, and has room on the right; the second has room nowhere
-    x0, y0, x1, y1 = scenes['000001.jpg'].box
-    cv2.imwrite(str(folder / '000001.png'), img[:, x0 + 4:])
-    (folder / '000001.jpg').unlink()
-    second = scenes['000002.jpg']
-    a0, b0, a1, b1 = second.box
-    cv2.imwrite(str(folder / '000002.png'), cv2.imread(str(folder / '000002.jpg'))[b0 + 12:b1 - 6, a0 + 8:a1 - 6])
-    (folder / '000002.jpg').unlink()
-    moved = {
-        '000001.png': scenes['000001.jpg'].landmarks - (x0 + 4, 0),
-        '000002.png': second.landmarks - (a0 + 8, b0 + 12)
-    }
-    for name, landmarks in moved.items():
-        points = '\n'.join(f'{x + 1:.4f} {y + 1:.4f}' for x, y in landmarks)
-        (folder / name).with_suffix('.pts').write_text(f'version: 1\nn_points: 68\n{{\n{points}\n}}\n')
-    prepare(tmp_path, '--landmarks', folder)
+    """The first photograph begins within its face's square and has room on the right; the second has no room."""
+    scenes = make_photographs(tmp_path / 'larger', 2, size=(150, 120), face_size=64)
+    (tmp_path / 'photos').mkdir()
+    (first, (x0, *_)), (second, (a0, b0, a1, b1)) = scenes.values()
+    img = [cv2.imread(str(tmp_path / 'larger' / name)) for name in scenes]
+    wide = cv2.copyMakeBorder(img[0], 0, 0, 0, 100, cv2.BORDER_REFLECT)
+    cv2.imwrite(str(tmp_path / 'photos/000001.png'), wide[:, x0 + 4:])
+    cv2.imwrite(str(tmp_path / 'photos/000002.png'), img[1][b0 + 12:b1 - 6, a0 + 8:a1 - 6])
+    moved = {'000001.png': first - (x0 + 4, 0), '000002.png': second - (a0 + 8, b0 + 12)}
+    prepare(tmp_path, '--landmarks', write_pts(tmp_path, {name: Scene(points, None) for name, points in moved.items()}))
     assert_landmarks(tmp_path / 'set', moved)
     first, second = read_csv(tmp_path / 'set' / 'faces.csv')
     assert int(first['moved_x']) > 0 and first['x0'] == '0' and first['pad_left'] == '0'
