@@ -206,12 +206,12 @@ def _check_images(seen: Dict[str, _Seen], made_here: bool, split: SplitReport) -
         if lq_error is not None:
             split.add('unreadable low-quality image', lq_error)
         if size is None:
-            split.add('unreadable image', error)
+            split.add('unreadable image', str(error))
             continue
         split.sizes[size] += 1
         if size[0] != size[1]:  # testing without gt_size can use it, training cannot
             split.add('image not square', f'{name}: {size_text(size)}', warning=_stem(split.name) != 'train')
-        if lq_size is None:
+        if lq_size is None or split.lq_sizes is None:
             continue
         split.lq_sizes[lq_size] += 1
         scale = size[0] // lq_size[0]
@@ -261,8 +261,7 @@ def _check_landmarks(size_of: Dict[str, Optional[_Size]], annotations: FaceAnnot
                       f'{name}: landmark {outside.argmax()} at ({x:.1f}, {y:.1f}), the image is {size_text(size)}')
 
 
-# Images, low-quality images and the rows of these by name, of a worker process; set when it starts.
-_WORKER: Tuple[Optional[FaceFiles], Optional[FaceFiles], Dict[str, int]] = (None, None, {})
+_WORKER: tuple = ()  # of a worker process, set when it starts: images, low-quality images, rows of these by name
 
 
 def _start_worker(files: FaceFiles, lq_files: Optional[FaceFiles]) -> None:
@@ -275,13 +274,13 @@ def _read_face(row: int) -> _Seen:
     img, error = _read(files, row)
     lq_row = lq_rows.get(files.names[row])
     lq, lq_error = (None, None) if lq_row is None else _read(lq_files, lq_row)
-    size, lq_size = (None if image is None else image.shape[1::-1] for image in (img, lq))
     digest = None if img is None else hashlib.blake2b(img.tobytes(), digest_size=16).digest()
     lq_is_shrunk = False
     if img is not None and lq is not None:
-        scale = size[0] // lq_size[0]
-        fits = size == (lq_size[0] * scale, lq_size[1] * scale)
+        scale = img.shape[0] // lq.shape[0]
+        fits = img.shape == (lq.shape[0] * scale, lq.shape[1] * scale, 3)
         lq_is_shrunk = fits and np.array_equal(make_lq(img, scale), lq)
+    size, lq_size = (None if image is None else image.shape[1::-1] for image in (img, lq))
     return _Seen(size, error, digest, lq_size, lq_error, lq_is_shrunk)
 
 

@@ -27,13 +27,15 @@ class SplitReport:
         if cases:
             (self.warnings if warning else self.problems).setdefault(kind, []).extend(cases)
 
-    def lines(self) -> List[str]:
-        """Return a line that describes the split, and lines with each kind of finding and its first cases."""
-        summary = f'{self.name}: {self.num_images:,} images{_describe(self.sizes)}'
-        summary += f', landmarks {self.order}' if self.order else ', no landmarks'
-        if self.lq_sizes is not None:
-            summary += f', low-quality images{_describe(self.lq_sizes)}'
-        lines = [summary]
+    def summary(self) -> str:
+        """Return a line that describes the split."""
+        text = f'{self.name}: {self.num_images:,} images{_describe(self.sizes)}'
+        text += f', landmarks {self.order}' if self.order else ', no landmarks'
+        return text if self.lq_sizes is None else f'{text}, low-quality images{_describe(self.lq_sizes)}'
+
+    def findings(self) -> List[str]:
+        """Return lines with each kind of finding and its first cases."""
+        lines = []
         for heading, findings in (('PROBLEM', self.problems), ('warning', self.warnings)):
             for kind, cases in findings.items():
                 lines.append(f'  {heading}: {kind} ({len(cases):,})')
@@ -56,9 +58,9 @@ class Report:
 
     def lines(self) -> List[str]:
         """Return the text of the report."""
-        between = self.between.lines()[1:]
-        return sum(
-            (split.lines() for split in self.splits), []) + (['the set as a whole:', *between] if between else [])
+        lines = [line for split in self.splits for line in [split.summary(), *split.findings()]]
+        between = self.between.findings()
+        return lines + (['the set as a whole:', *between] if between else [])
 
 
 def size_text(size: Sequence[int]) -> str:

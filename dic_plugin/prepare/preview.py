@@ -37,7 +37,7 @@ def draw_preview(root: str, split: str, store: str) -> str:
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     sheet = np.concatenate([np.concatenate(tiles[row:row + columns], 1) for row in range(0, len(tiles), columns)])
     with atomic_write(path) as temporary, open(temporary, 'wb') as file:
-        file.write(cv2.imencode('.png', sheet)[1])
+        file.write(cv2.imencode('.png', sheet)[1].tobytes())
     return path
 
 

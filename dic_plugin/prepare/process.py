@@ -71,8 +71,6 @@ def prepare_photo(task: Task,
     Raises:
         ValueError: the task has no faces and there is no detector.
     """
-    if task.faces is None and detector is None:
-        raise ValueError(f'{task.photo.relative}: has no annotated faces, and no detector is given to find them.')
     try:
         return _prepare(task, settings, detector)
     except Skipped as skipped:
@@ -81,6 +79,8 @@ def prepare_photo(task: Task,
 
 def _prepare(task: Task, settings: CropSettings, detector: Optional[Detector]) -> PreparedFace:
     if task.faces is None:
+        if detector is None:
+            raise ValueError(f'{task.photo.relative}: has no annotated faces, and no detector is given to find them.')
         img = read_photograph(task.photo.path)
         face, num_faces = _choose(task, settings, detector.find(img))
     else:  # annotated faces are checked before the photograph is decoded, which takes longer
@@ -108,7 +108,7 @@ def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple
     threshold = task.min_confidence if settings.min_confidence is None else settings.min_confidence
     sure = [face for face in sensible if face.confidence is None or face.confidence >= threshold]
     if not sure:
-        best = max(face.confidence for face in sensible)
+        best = max(face.confidence for face in sensible if face.confidence is not None)
         raise Skipped(f'confidence too low ({best:.3g}, less than {threshold:.3g})')
     largest = max(sure, key=lambda face: _extent(face.landmarks).prod())
     if settings.max_error is not None and task.five_points is not None:

@@ -41,7 +41,9 @@ class NothingPrepared(Exception):
 class Sources(NamedTuple):
     """Where splits, landmarks and checks of the photographs come from."""
     split_of: Dict[str, str]  # by Photo.name
-    landmarks: Union[AnnotationSource, Detector]
+    landmarks: Union[AnnotationSource, Detector]  # one of the following
+    annotations: Optional[AnnotationSource]
+    detector: Optional[Detector]
     five_points: Dict[str, np.ndarray]  # by Photo.relative; CelebA's points, to compare the landmarks with
 
 
@@ -62,10 +64,11 @@ def prepare(options) -> Tuple[Counts, bool]:
     output, unfinished = options.output, f'{os.path.normpath(options.output)}.unfinished'
     photos, unusable = list_photographs(options.photos, output)
     sources = _open_sources(options, photos)
-    settings = describe_settings(options, photos, None if options.landmarks else sources.landmarks.model)
+    settings = describe_settings(options, photos, sources.detector.model if sources.detector else None)
     record = read_record(os.path.join(output, 'prepared.json'))
     if record is not None:
         refuse_other_settings(output, record['settings'], settings)
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed after the set was complete
         return Counts(**record['counts']), False
     if os.path.isfile(output) or os.path.isdir(output) and os.listdir(output):
         raise FileExistsError(f'{output!r} exists and was not made by this tool; expected a new folder (-o).')
@@ -81,11 +84,8 @@ def prepare(options) -> Tuple[Counts, bool]:
         faces = {stem: result for stem, result in results.items() if isinstance(result, PreparedFace)}
         skipped = [result for result in results.values() if isinstance(result, SkippedPhoto)]
         skipped += [SkippedPhoto(relative, '', reason) for relative, reason in unusable]
-        if options.landmarks:
-            skipped += [
-                SkippedPhoto(name, '', 'annotated, but no such photograph')
-                for name in sources.landmarks.missing(photos)
-            ]
+        lost = sources.annotations.missing(photos) if sources.annotations else []
+        skipped += [SkippedPhoto(name, '', 'annotated, but no such photograph') for name in lost]
         counts = count(list(faces.values()), skipped)
         if not faces:
             table = os.path.join(unfinished, 'skipped.csv')
@@ -107,11 +107,13 @@ def prepare(options) -> Tuple[Counts, bool]:
 
 def _open_sources(options, photos: List[Photo]) -> Sources:
     split_of = read_split(options.split, photos, options.seed)
+    landmarks: Union[AnnotationSource, Detector]
+    annotations = detector = None
     if options.landmarks:
-        landmarks = open_annotations(options.landmarks, photos)
-    else:  # workers make their own, but errors are raised here
-        landmarks = make_detector(options.detector, options.model)
-    five_points = {}
+        landmarks = annotations = open_annotations(options.landmarks, photos)
+    else:  # each worker makes its own, but errors are raised here
+        landmarks = detector = make_detector(options.detector, options.model)
+    five_points: Dict[str, np.ndarray] = {}
     if options.check_points:
         if landmarks.order not in ('ibug68', 'celeba5'):
             raise ValueError(
@@ -121,7 +123,7 @@ def _open_sources(options, photos: List[Photo]) -> Sources:
         values = list(points.values())
         matched = match_names(list(points), photos, options.check_points)
         five_points = {relative: values[row] for relative, row in matched.items()}
-    return Sources(split_of, landmarks, five_points)
+    return Sources(split_of, landmarks, annotations, detector, five_points)
 
 
 def _prepare_photos(folder: str, photos: List[Photo], sources: Sources,
@@ -133,14 +135,11 @@ def _prepare_photos(folder: str, photos: List[Photo], sources: Sources,
         os.makedirs(subfolder, exist_ok=True)
     crop = CropSettings(options.size, options.gt_size, options.scale, options.margin, options.whole,
                         options.min_confidence, options.max_error if options.check_points else None)
-    if len(todo) <= FEW_PHOTOS or options.workers == 1:
-        workers, detector = 0, sources.landmarks
-    else:  # each worker makes its own detector
-        workers, detector = options.workers, (options.detector, options.model)
-    initargs = (_start_worker, crop, None if options.landmarks else detector)
+    workers = 0 if len(todo) <= FEW_PHOTOS or options.workers == 1 else options.workers
+    detector = (options.detector, options.model) if workers and sources.detector else sources.detector
     bar = tqdm(total=len(photos), initial=len(photos) - len(todo), desc='cropping', unit='photo', smoothing=0.05)
     try:
-        with bar, worker_map(workers, *initargs) as run:
+        with bar, worker_map(workers, _start_worker, crop, detector) as run:
             for start in range(0, len(todo), PHOTOS_PER_FOLDER):  # not all at once, to bound the memory
                 part = todo[start:start + PHOTOS_PER_FOLDER]
                 for _ in run(_prepare_one, [(stem, _plan(photo, sources, options)) for stem, photo in part]):
@@ -157,7 +156,7 @@ def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
     if split is None:
         return SkippedPhoto(photo.relative, '', f'not in {os.path.basename(options.split)}')
     try:
-        faces = sources.landmarks.find(photo) if options.landmarks else None
+        faces = sources.annotations.find(photo) if sources.annotations else None
     except Skipped as reason:
         return SkippedPhoto(photo.relative, split, str(reason))
     five_points = sources.five_points.get(photo.relative)
@@ -166,7 +165,7 @@ def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
     return Task(photo, split, faces, sources.landmarks.order, sources.landmarks.min_confidence, five_points)
 
 
-_WORKER: Tuple[Optional[CropSettings], Optional[Detector]] = (None, None)  # of a worker process; set when it starts
+_WORKER: tuple = ()  # of a worker process, set when it starts: settings and detector
 
 
 def _start_worker(crop: CropSettings, detector: Union[Detector, Tuple[str, Optional[str]], None]) -> None:

@@ -59,15 +59,10 @@ def refuse_other_settings(folder: str, before: Dict[str, Any], now: Dict[str, An
         FileExistsError: they differ; the message names the first setting that does.
     """
     for key in sorted({*before, *now}):
-        old, new = before.get(key), now.get(key)
-        if old == new:
-            continue
-        if isinstance(old, (dict, list)) and isinstance(new, type(old)):
-            changed = f'{key}: the files, or what is in them, have changed'
-        else:
-            changed = f'{key} was {json.dumps(old)} and is {json.dumps(new)}'
-        raise FileExistsError(f'{folder!r} holds a preparation with other settings: {changed}. Repeat them, delete the '
-                              'folder, or choose another one (-o).')
+        if before.get(key) != now.get(key):
+            raise FileExistsError(
+                f'{folder!r} holds a preparation with other settings: {key} was {json.dumps(before.get(key))} and is '
+                f'{json.dumps(now.get(key))}. Repeat them, delete the folder, or choose another one (-o).')
 
 
 def _describe_path(path: str) -> Dict[str, str]:

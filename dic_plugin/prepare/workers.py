@@ -25,7 +25,7 @@ def worker_map(workers: int, initializer: Callable[..., None], *initargs: Any) -
         return
     # Not fork: OpenCV deadlocks in a fork of a process that has used its threads.
     if 'forkserver' in multiprocessing.get_all_start_methods():
-        context = multiprocessing.get_context('forkserver')
+        context: multiprocessing.context.BaseContext = multiprocessing.get_context('forkserver')
         context.set_forkserver_preload(['dic_plugin.prepare.process', 'dic_plugin.prepare.check'])
     else:
         context = multiprocessing.get_context('spawn')
@@ -45,5 +45,7 @@ def _start(initializer: Callable[..., None], initargs: tuple) -> None:
 
 def _end_with_main_process() -> None:
     """End this worker if the main process is killed; it would wait for tasks forever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    main_process = multiprocessing.parent_process()
+    if main_process is not None:
+        main_process.join()
+        os._exit(1)

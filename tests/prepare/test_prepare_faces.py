@@ -171,9 +171,10 @@ def test_a_killed_process_continues(download, undisturbed, tmp_path, how, times,
 
 def test_a_finished_set_is_left_as_it_is(download, undisturbed, tmp_path, capsys):
     shutil.copytree(undisturbed, tmp_path / 'set')
+    (tmp_path / 'set.unfinished').mkdir()  # as after a kill at the very end
     prepare(download[0], tmp_path / 'set', '--split', '6', '--preview')
     assert 'as it was already' in capsys.readouterr().out
-    assert (tmp_path / 'set' / 'preview_test.png').exists()
+    assert (tmp_path / 'set' / 'preview_test.png').exists() and os.listdir(tmp_path) == ['set']
     prepare(download[0], tmp_path / 'set', '--split', '7', code=1)
     assert 'split was "6" and is "7"' in capsys.readouterr().err
 
