@@ -23,7 +23,7 @@ from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.photo import AnnotationSource, Photo
 from dic_plugin.prepare.photographs import list_photographs
 from dic_plugin.prepare.process import CropSettings, PreparedFace, SkippedPhoto, Task, prepare_photo
-from dic_plugin.prepare.settings import describe_settings, read_record, refuse_other_settings
+from dic_plugin.prepare.settings import describe_settings, read_record
 from dic_plugin.prepare.splits import read_split
 from dic_plugin.prepare.workers import worker_map
 from dic_plugin.utils.atomic_write import write_json
@@ -65,9 +65,8 @@ def prepare(options) -> Tuple[Counts, bool]:
     photos, unusable = list_photographs(options.photos, output)
     sources = _open_sources(options, photos)
     settings = describe_settings(options, photos, sources.detector.model if sources.detector else None)
-    record = read_record(os.path.join(output, 'prepared.json'))
+    record = read_record(os.path.join(output, 'prepared.json'), settings)
     if record is not None:
-        refuse_other_settings(output, record['settings'], settings)
         shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed after the set was complete
         return Counts(**record['counts']), False
     if os.path.isfile(output) or os.path.isdir(output) and os.listdir(output):
@@ -75,11 +74,8 @@ def prepare(options) -> Tuple[Counts, bool]:
 
     os.makedirs(unfinished, exist_ok=True)
     with _only_one_run(unfinished):
-        record = read_record(os.path.join(unfinished, 'settings.json'))
-        if record is None:
+        if read_record(os.path.join(unfinished, 'settings.json'), settings) is None:
             write_json(os.path.join(unfinished, 'settings.json'), {'settings': settings})
-        else:
-            refuse_other_settings(unfinished, record['settings'], settings)
         results = _prepare_photos(unfinished, photos, sources, options)
         faces = {stem: result for stem, result in results.items() if isinstance(result, PreparedFace)}
         skipped = [result for result in results.values() if isinstance(result, SkippedPhoto)]

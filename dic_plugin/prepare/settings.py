@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterable, List, Optional
 
 from dic_plugin.prepare.photo import Photo
 
-__all__ = ['describe_settings', 'read_record', 'refuse_other_settings']
+__all__ = ['describe_settings', 'read_record']
 
 FORMAT = 1  # of the prepared set; to be raised when the same settings give other bytes
 _WITHOUT_EFFECT = ('photos', 'output', 'workers', 'preview')  # options that do not change the set; photos has a digest
@@ -35,34 +35,27 @@ def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dic
     return settings
 
 
-def read_record(path: str) -> Optional[Dict[str, Any]]:
-    """Return the record of a preparation, with its ``settings``; None if there is no file.
+def read_record(path: str, settings: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """Return the record of a preparation with these settings; None if there is no file.
 
     Raises:
         ValueError: the file is damaged.
+        FileExistsError: it was made with other settings; the message names the first that differs.
     """
     if not os.path.isfile(path):
         return None
     try:
         with open(path, encoding='utf-8') as file:
             record = json.load(file)
-        record['settings']
-        return record
+        before = record['settings']
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f'{path}: is not a record of a preparation ({error!r}).') from error
-
-
-def refuse_other_settings(folder: str, before: Dict[str, Any], now: Dict[str, Any]) -> None:
-    """Compare the settings of the preparation in ``folder`` with those of this run.
-
-    Raises:
-        FileExistsError: they differ; the message names the first setting that does.
-    """
-    for key in sorted({*before, *now}):
-        if before.get(key) != now.get(key):
-            raise FileExistsError(
-                f'{folder!r} holds a preparation with other settings: {key} was {json.dumps(before.get(key))} and is '
-                f'{json.dumps(now.get(key))}. Repeat them, delete the folder, or choose another one (-o).')
+    for key in sorted({*before, *settings}):
+        if before.get(key) != settings.get(key):
+            raise FileExistsError(f'{os.path.dirname(path)!r} holds a preparation with other settings: {key} was '
+                                  f'{json.dumps(before.get(key))} and is {json.dumps(settings.get(key))}. Repeat them, '
+                                  'delete the folder, or choose another one (-o).')
+    return record
 
 
 def _describe_path(path: str) -> Dict[str, str]:

@@ -177,6 +177,9 @@ def test_a_finished_set_is_left_as_it_is(download, undisturbed, tmp_path, capsys
     assert (tmp_path / 'set' / 'preview_test.png').exists() and os.listdir(tmp_path) == ['set']
     prepare(download[0], tmp_path / 'set', '--split', '7', code=1)
     assert 'split was "6" and is "7"' in capsys.readouterr().err
+    (tmp_path / 'set' / 'prepared.json').write_text('{}')
+    prepare(download[0], tmp_path / 'set', '--split', '6', code=1)
+    assert 'prepared.json: is not a record of a preparation' in capsys.readouterr().err
 
 
 def test_another_folder_is_not_touched(download, tmp_path, capsys):
