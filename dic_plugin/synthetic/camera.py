@@ -85,24 +85,13 @@ def _grid_rays(camera: Camera, size: int) -> Rays:
 
 
 def _gap(surface: np.ndarray, rays: Rays, depth: np.ndarray) -> Tuple[np.ndarray, ...]:
-    """Return the distance from the axis minus the surface's radius at each ray's depth, and the place: x, row, z, col.
-
-    In place where possible: this is where the time goes.
-    """
+    """Return the distance from the axis minus the surface's radius at each ray's depth, and the place: x, row, z, col."""
     x, row, z = rays[0] + depth * rays[1]
-    gap = x * x
-    gap += z * z
-    np.sqrt(gap, out=gap)
-    # u = x / sqrt(2 radius (radius + z)), in cells
-    col = gap + z
-    col *= gap
-    col += TINY
-    np.sqrt(col, out=col)
-    np.divide(x, col, out=col)
-    col *= PER_U
-    col += MIDDLE_COL
-    gap -= cv2.remap(surface, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return gap, x, row, z, col
+    radius = np.sqrt(x * x + z * z)
+    col = x / np.sqrt(
+        (radius + z) * radius + TINY) * PER_U + MIDDLE_COL  # u = x / sqrt(2 radius (radius + z)), in cells
+    surface_radius = cv2.remap(surface, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return radius - surface_radius, x, row, z, col
 
 
 def _march(surface: np.ndarray, rays: Rays) -> Tuple[np.ndarray, np.ndarray]:

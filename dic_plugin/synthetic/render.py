@@ -127,12 +127,10 @@ def _paint_glasses(image: np.ndarray, rng: np.random.Generator, p: FaceParams, c
 def _develop(image: np.ndarray, rng: np.random.Generator, exposure: float) -> np.ndarray:
     """Apply exposure, lens blur, tone curve and sensor noise to (3, H, W); returns (H, W, 3) uint8."""
     size = image.shape[1]
-    blur = float(rng.uniform(0.35, 0.6)) * size / 128
-    image = cv2.GaussianBlur(cv2.merge(image), (0, 0), blur)
+    image = cv2.GaussianBlur(cv2.merge(image), (0, 0), float(rng.uniform(0.35, 0.6)) * size / 128)
     image *= exposure * 1.05
     image = np.sqrt(np.clip(1.15 * image / (1 + 0.25 * image), 0, 1))
-    contrast = float(rng.uniform(0.0, 0.35))
-    image += contrast * image * (1 - image) * (2 * image - 1)
+    image += float(rng.uniform(0.0, 0.35)) * image * (1 - image) * (2 * image - 1)
     noise = window(SENSOR, rng, SIDE, size, size) * float(rng.uniform(0.002, 0.009))
     image += cv2.merge([noise, noise, noise])
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
