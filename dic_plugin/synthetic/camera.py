@@ -85,7 +85,7 @@ def _grid_rays(camera: Camera, size: int) -> Rays:
 
 
 def _gap(surface: np.ndarray, rays: Rays, depth: np.ndarray) -> Tuple[np.ndarray, ...]:
-    """Return the distance from the axis minus the surface's radius at each ray's depth, and the place: x, row, z, col."""
+    """Return the distance from the axis minus the surface's radius at each ray's depth, and x, row, z, col there."""
     x, row, z = rays[0] + depth * rays[1]
     radius = np.sqrt(x * x + z * z)
     col = x / np.sqrt(
