@@ -1,6 +1,6 @@
-"""A page in the browser on which people see what a network makes of a face. See dic-demo.
+"""The page of dic-demo: restores photographs and synthetic faces in the browser.
 
-    faces.py       which weights there are; photographs and synthetic faces restored
-    pictures.py    what is shown of a restored face
-    page.py        the page: gradio, an optional extra
+    faces.py       weights; restored faces of photographs, and synthetic ones
+    pictures.py    pictures of a restored face
+    page.py        the page itself; needs gradio, an optional extra
 """
