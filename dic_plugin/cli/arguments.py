@@ -34,11 +34,8 @@ def add_shared(parser: Any, name: str, *others: str, positional: Optional[str] =
     settings = {**SHARED[name], **settings}
     if positional:
         parser = parser.add_mutually_exclusive_group(required=True)
-        parser.add_argument(
-            positional, nargs='?', **{
-                **settings, 'metavar': positional.upper(),
-                'default': argparse.SUPPRESS
-            })
+        by_position = {**settings, 'metavar': positional.upper(), 'default': argparse.SUPPRESS}
+        parser.add_argument(positional, nargs='?', **by_position)
         settings = {**settings, 'dest': positional, 'help': f'the same as {positional.upper()}'}
     parser.add_argument(*name.split('/'), *others, **settings)
 

@@ -37,22 +37,24 @@ def parse(argv: Optional[List[str]] = None) -> Dict:
         type=path,
         nargs='+',
         metavar='PATH',
-        help='published lists (.pkl), an OpenFace CSV or a folder of them, a folder of .pts, a folder of Helen\'s '
-        "annotation files, CelebA's list_landmarks_celeba.txt")
+        help='published lists (.pkl), an OpenFace CSV or a folder of them, a folder of .pts or of Helen\'s annotation '
+        "files, CelebA's list_landmarks_celeba.txt")
     group.add_argument('--detector', choices=sorted(DETECTORS), help='detect them in the photographs')
     add = parser.add_argument_group('which faces').add_argument
     add('--model', type=path, metavar='FILE', help="the detector's landmark model, if not installed")
-    add('--min-confidence', type=float, metavar='C', help='in its own units (default: OpenFace 0.5, dlib 0.2)')
+    add('--min-confidence',
+        type=float,
+        metavar='C',
+        help='of the detector or OpenFace (default: OpenFace 0.5, dlib 0.2)')
     add('--check-points', type=path, metavar='FILE', help='list_landmarks_celeba.txt: keep faces that agree with it')
-    add('--max-error', type=float, default=0.1, metavar='E', help='to these, in eye distances (default: %(default)s)')
+    add('--max-error', type=float, default=0.1, help='mean distance allowed, in eye distances (default: %(default)s)')
     add = parser.add_argument_group('split').add_argument
     add('--split',
         type=path,
         default='0.05',
         metavar='SPEC',
-        help=
-        "CelebA's list_eval_partition.txt, a list of test photographs (text or published .pkl), a fraction or number "
-        'of photographs for the test, or train or test for all (default: %(default)s)')
+        help="CelebA's list_eval_partition.txt, a list of test photographs (text or published .pkl), a fraction or "
+        'number of photographs for the test, or train or test for all (default: %(default)s)')
     add('--seed', type=int, default=0, help='of a fraction or number (default: %(default)s)')
     add = parser.add_argument_group('crops').add_argument
     add('--size', type=int, default=128, help='width of training crops; Helen: 256 (default: %(default)s)')
