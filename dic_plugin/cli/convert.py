@@ -29,7 +29,7 @@ def run(source: str, target: str, discriminator: Optional[str] = None) -> List[s
     converted = convert(load_tensors(source), source, discriminator is not None)
     for path in targets:
         os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    save_params(dict(zip(targets, (converted.params, converted.discriminator))))
+    save_params(dict(zip(targets, (converted.params, converted.discriminator or {}))))
 
     numbers = sum(value.numel() for value in converted.params.values())
     lines = [f'{source}: {converted.kind}, {len(converted.params)} tensors, {numbers / 1e6:.2f} M numbers -> {target}']

@@ -31,15 +31,15 @@ def parse(argv: Optional[List[str]] = None) -> Dict:
     parser, path = command_parser('dic-prepare', __doc__), os.path.expanduser
     add_shared(parser, '-i/--input', positional='photos', help='folder of photographs, including all its subfolders')
     add_shared(parser, '-o/--output', required=True, help='new folder for the prepared set, such as datasets/celeba')
-    group = parser.add_argument_group('landmarks (one of the two)').add_mutually_exclusive_group(required=True)
-    group.add_argument(
+    one_of = parser.add_argument_group('landmarks (one of the two)').add_mutually_exclusive_group(required=True)
+    one_of.add_argument(
         '--landmarks',
         type=path,
         nargs='+',
         metavar='PATH',
         help='published lists (.pkl), an OpenFace CSV or a folder of them, a folder of .pts or of Helen\'s annotation '
         "files, CelebA's list_landmarks_celeba.txt")
-    group.add_argument('--detector', choices=sorted(DETECTORS), help='detect them in the photographs')
+    one_of.add_argument('--detector', choices=sorted(DETECTORS), help='detect them in the photographs')
     add = parser.add_argument_group('which faces').add_argument
     add('--model', type=path, metavar='FILE', help="the detector's landmark model, if not installed")
     add('--min-confidence',

@@ -3,7 +3,7 @@ import os
 import zipfile
 from functools import lru_cache
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import Any, List, NamedTuple, Optional
 
 from dic_plugin.faces.cautions import weights_cautions
 from dic_plugin.faces.detectors import make_detector
@@ -115,6 +115,7 @@ def _restore(restorer: FaceRestorer, titles: List[str], crops: List[FaceCrop],
     steps = restorer([crop.lq for crop in crops]).steps
     faces = []
     for index, (title, crop, own) in enumerate(zip(titles, crops, notes)):
-        results = [RestoredStep(*(None if v is None else v[index:index + 1] for v in step)) for step in steps]
+        values: Any = ([None if v is None else v[index:index + 1] for v in step] for step in steps)
+        results = [RestoredStep(*step) for step in values]
         faces.append(DemoFace(title, crop, results, [*restorer.notes, *own]))
     return faces

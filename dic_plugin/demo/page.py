@@ -3,7 +3,7 @@ import html
 import os
 import tempfile
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from dic_plugin.demo.faces import DemoFace, find_weights, get_restorer, restore_photo, restore_synthetic
 from dic_plugin.demo.pictures import pictures, psnr
@@ -27,7 +27,8 @@ CSS = """
 footer { display: none !important; }
 """
 
-GALLERY = dict(columns=5, rows=1, object_fit='contain', format='png', height=250, buttons=[], allow_preview=False)
+GALLERY: Dict[str, Any] = dict(
+    columns=5, rows=1, object_fit='contain', format='png', height=250, buttons=[], allow_preview=False)
 SHOWN = {'input': 'Input', 'bicubic': 'Bicubic', 'step': 'DIC', 'original': 'Original'}
 Source = Tuple[str, Any]  # ('photo', path) or ('synthetic', number)
 
@@ -87,7 +88,7 @@ def build_page(root: str, weights: Optional[str], device: Optional[str]) -> gr.B
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 named = [(short_name(path), path) for path in choices]
-                chosen = gr.Dropdown(named, value=(choices or [None])[0], label='Weights', elem_id='weights')
+                chosen = gr.Dropdown(named, value=choices[0] if choices else None, label='Weights', elem_id='weights')
                 typed = gr.Textbox(
                     label='... or the path of a checkpoint', placeholder='DIC_CelebA.pth', elem_id='path')
                 photo = gr.File(label='Drop a photograph', elem_id='photo', height=150)
@@ -126,7 +127,7 @@ def build_page(root: str, weights: Optional[str], device: Optional[str]) -> gr.B
             """Return ``views``, unchanged after an error."""
             return view(faces[which], step, landmarks) if faces else [gr.skip()] * len(views)
 
-        restoring = dict(
+        restoring: Dict[str, Any] = dict(
             fn=run, inputs=[source, chosen, typed, aligned, landmarks], outputs=[faces, which, step, *views])
         # the drop zone is emptied for the next photograph
         photo.upload(lambda path: (('photo', path), None), photo, [source, photo]).then(**restoring)

@@ -127,6 +127,7 @@ def _trace(network: DIC, size: int) -> Any:
             input_names=['lq'],
             output_names=['sr', 'landmarks'],
             dynamic_shapes=shapes)
+    assert program is not None
     model = program.model_proto
     for item in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
         del item.metadata_props[:]  # stack traces with local paths, a quarter of the file

@@ -95,7 +95,7 @@ def _paint_eyes(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, x: np.ndar
     glow = 0.55 + 0.6 * clamp((radius - p.pupil) / iris_radius, 0, 1) + 4 * clamp(dy, -0.03, 0.05)
     ring = 1 - 0.6 * clamp((radius - 0.7 * iris_radius) / (0.3 * iris_radius), 0, 1)
     blend(white, iris, p.iris * (glow * ring * clamp(0.5 + (level - upper) / 0.07, 0.25, 1)))
-    blend(white, ramp((p.pupil - radius) / (1.1 * pixel)), np.float32(0.006))
+    blend(white, ramp((p.pupil - radius) / (1.1 * pixel)), rgb((0.006, 0.006, 0.006)))
     blend(albedo, inside, white)
 
     # catchlight where the key light mirrors
@@ -105,7 +105,7 @@ def _paint_eyes(albedo: np.ndarray, gloss: np.ndarray, p: FaceParams, x: np.ndar
 
     lash = 0.014 + 0.016 * p.lashes * (1 + 0.5 * e_in)
     upper_lash = ramp((lash - np.abs(level - upper + 0.35 * lash)) / soft) * clamp((1.1 - np.abs(e)) * 6, 0, 1)
-    blend(albedo, min(0.75 + 0.2 * p.lashes, 1.0) * upper_lash, np.float32(0.02))
+    blend(albedo, min(0.75 + 0.2 * p.lashes, 1.0) * upper_lash, rgb((0.02, 0.02, 0.02)))
     lower_lash = ramp((0.007 - np.abs(level - lower)) / soft) * clamp((1.05 - np.abs(e)) * 4, 0, 1)
     albedo *= 1 - (0.25 + 0.3 * p.lashes) * lower_lash
 

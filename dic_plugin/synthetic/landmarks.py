@@ -68,7 +68,7 @@ def jaw_paths(p: FaceParams, surface: np.ndarray) -> np.ndarray:
     """
     angle = np.array([1.42, 1.40, 1.36, 1.28, 1.06, 0.80, 0.53, 0.27])
     height = np.full(8, -0.03)
-    height[4:] = np.interp(angle[4:], *zip(*jaw_knots(p))) - np.array([0.10, 0.06, 0.03, 0.0])
+    height[4:] = np.interp(angle[4:], *np.array(jaw_knots(p)).T) - np.array([0.10, 0.06, 0.03, 0.0])
     height[1:4] += (height[4] - height[0]) * np.array([0.25, 0.5, 0.75])
     theta = np.concatenate([-angle, [0], angle[::-1]])[:, None] * np.linspace(1, 0.12, 20)
     y = np.repeat(np.concatenate([height, [p.y_chin - 0.02], height[::-1]])[:, None], 20, axis=1)

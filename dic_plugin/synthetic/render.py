@@ -127,8 +127,8 @@ def _paint_glasses(image: np.ndarray, rng: np.random.Generator, p: FaceParams, c
 def _develop(image: np.ndarray, rng: np.random.Generator, exposure: float) -> np.ndarray:
     """Apply exposure, lens blur, tone curve and sensor noise to (3, H, W); returns (H, W, 3) uint8."""
     size = image.shape[1]
-    image = cv2.GaussianBlur(cv2.merge(image), (0, 0), float(rng.uniform(0.35, 0.6)) * size / 128)
-    image *= exposure * 1.05
+    image = cv2.GaussianBlur(cv2.merge(list(image)), (0, 0), float(rng.uniform(0.35, 0.6)) * size / 128)
+    image = exposure * 1.05 * image
     image = np.sqrt(np.clip(1.15 * image / (1 + 0.25 * image), 0, 1))
     image += float(rng.uniform(0.0, 0.35)) * image * (1 - image) * (2 * image - 1)
     noise = window(SENSOR, rng, SIDE, size, size) * float(rng.uniform(0.002, 0.009))

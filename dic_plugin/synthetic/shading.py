@@ -21,7 +21,8 @@ def shade_head(rng: np.random.Generator, p: FaceParams, light: Light, camera: Ca
     flush, dark, bearded = _fetch(_tint_maps(rng, p), hit.col * (1 / TINT_STEP), hit.row * (1 / TINT_STEP))
     inverse = 1 / (np.sqrt(hit.x * hit.x + hit.z * hit.z) + 1e-4)
     sin, cos = hit.x * inverse, hit.z * inverse
-    to_light, to_half, to_top, to_eye = np.float32([light.direction, light.half, (0, -1, 0), (0, 0, 1)]) @ camera.turn
+    directions = np.array([light.direction, light.half, (0, -1, 0), (0, 0, 1)], np.float32)
+    to_light, to_half, to_top, to_eye = directions @ camera.turn
     # strands seen at a grazing angle are finer than pixels: fade them out
     lock = _strands(p, hit.col, hit.row) * np.clip(1.7 * (sin * to_eye[0] + cos * to_eye[2]), 0.1, 1)
     albedo = _skin_albedo(rng, p, hit, flush, dark, bearded)

@@ -41,7 +41,7 @@ def span(axis: np.ndarray, low: float, high: float) -> slice:
 def rounded(x: np.ndarray, knots: Knots, radius: int) -> np.ndarray:
     """Return a line through the knots at x, smoothed twice by a running mean; 2 radius values fewer at either end."""
     box = np.full(2 * radius + 1, 1 / (2 * radius + 1))
-    return np.convolve(np.interp(x, *zip(*knots)), np.convolve(box, box), mode='valid').astype(np.float32)
+    return np.convolve(np.interp(x, *np.array(knots).T), np.convolve(box, box), mode='valid').astype(np.float32)
 
 
 def soft_curve(knots: Knots, radius: int = 3) -> np.ndarray:
@@ -59,9 +59,9 @@ def blobs(rows: Sequence[Blob], step: int = 1) -> np.ndarray:
 
 def radius_at(surface: np.ndarray, theta: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return the radius at angles and heights, two vectors."""
-    col, row = (np.sin(0.5 * theta) + U_MAX) * (1 / STEP_U), (y - Y_MIN) * (1 / STEP_Y)
-    cells = (v[None].astype(np.float32) for v in (col, row))
-    return cv2.remap(surface, *cells, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+    cells = np.stack([(np.sin(0.5 * theta) + U_MAX) * (1 / STEP_U), (y - Y_MIN) * (1 / STEP_Y)])[:, None]
+    col, row = cells.astype(np.float32)
+    return cv2.remap(surface, col, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
 
 
 def lift(surface: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -224,5 +224,5 @@ def hair_layer(p: FaceParams, skin: np.ndarray) -> Tuple[np.ndarray, np.ndarray]
     if p.hair_style == 'curly':
         body *= 1 + 0.16 * cv2.resize(STRAND[:32, 32:64], (NUM_U, NUM_Y), interpolation=cv2.INTER_CUBIC)
     # rounded, so that rays that graze its edge meet no cliff
-    body = cv2.GaussianBlur(body.astype(np.float32), (0, 0), 1.8, sigmaY=1.2, borderType=cv2.BORDER_REPLICATE)
-    return body, smoothstep(0.02 * thick, 0.5 * thick, body)
+    layer = cv2.GaussianBlur(body.astype(np.float32), (0, 0), 1.8, sigmaY=1.2, borderType=cv2.BORDER_REPLICATE)
+    return layer, smoothstep(0.02 * thick, 0.5 * thick, layer)
