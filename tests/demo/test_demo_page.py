@@ -28,9 +28,6 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 from dic_plugin.demo.page import restore, served, short_name, view  # noqa: E402
 
-BROWSER = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-DRIVER = shutil.which('chromedriver')
-needs_browser = pytest.mark.skipif(not (BROWSER and DRIVER), reason='no chromium with its chromedriver')
 SECONDS = 180  # a busy machine
 RECORD = {'network': {'num_steps': 2}}
 
@@ -55,14 +52,17 @@ def address(root):
 @pytest.fixture(scope='module')
 def browser():
     options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
+    options.binary_location = next(
+        filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), '')
+    driver = shutil.which('chromedriver')
+    if not (options.binary_location and driver):
+        pytest.skip('no chromium with its chromedriver')
     for argument in ('--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
                      '--window-size=1300,900', '--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE 127.0.0.1'):
         options.add_argument(argument)
     options.set_capability('goog:loggingPrefs', {'performance': 'ALL', 'browser': 'ALL'})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    yield driver
-    driver.quit()
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as browser:
+        yield browser
 
 
 class Page:
@@ -89,13 +89,8 @@ class Page:
     def click(self, selector):
         self.browser.find_element(By.CSS_SELECTOR, selector).click()
 
-    def upload(self, path):
-        self.browser.find_element(By.CSS_SELECTOR, '#photo input[type=file]').send_keys(str(path))
-
-    def fill(self, selector, *keys):
-        field = self.browser.find_element(By.CSS_SELECTOR, selector)
-        field.send_keys(Keys.CONTROL, 'a')
-        field.send_keys(*keys)
+    def type(self, selector, *keys):
+        self.browser.find_element(By.CSS_SELECTOR, selector).send_keys(*keys)
 
 
 @pytest.fixture
@@ -103,7 +98,6 @@ def page(browser, address):
     return Page(browser, address)
 
 
-@needs_browser
 def test_opens_with_a_synthetic_face_and_contacts_nobody_else(page, browser):
     names = ('input', 'bicubic', 'step', 'original', 'attention')
     assert [len(page.pictures(name)) for name in names] == [1, 1, 1, 1, 5]
@@ -114,15 +108,14 @@ def test_opens_with_a_synthetic_face_and_contacts_nobody_else(page, browser):
     assert [entry for entry in browser.get_log('browser') if entry['level'] == 'SEVERE'] == []
 
 
-@needs_browser
 def test_upload_result_and_slider(page, tmp_path):
     path = tmp_path / 'face.png'
     cv2.imwrite(str(path), draw_face(0, 5)[0][..., ::-1])
     page.click('#aligned input')
-    page.upload(path)
+    page.type('#photo input[type=file]', str(path))
     page.until('face.png: step 2 of 2')
     last, original = page.pictures('step'), page.pictures('original')
-    page.browser.find_element(By.CSS_SELECTOR, '#slider input[type=range]').send_keys(Keys.ARROW_LEFT)
+    page.type('#slider input[type=range]', Keys.ARROW_LEFT)
     page.until('face.png: step 1 of 2')
     assert page.pictures('step') != last and page.pictures('original') == original
     assert page.pictures('attention') == []
@@ -131,10 +124,9 @@ def test_upload_result_and_slider(page, tmp_path):
     WebDriverWait(page.browser, SECONDS).until(lambda _: page.pictures('step') not in ([], with_landmarks))
 
 
-@needs_browser
 def test_a_text_file_is_an_error_and_the_page_goes_on(page, tmp_path):
     (tmp_path / 'notes.txt').write_text('<b>no</b> image')
-    page.upload(tmp_path / 'notes.txt')
+    page.type('#photo input[type=file]', str(tmp_path / 'notes.txt'))
     shown = page.until('notes.txt: cannot be decoded')
     assert 'error' in shown.get_attribute('class') and 'Traceback' not in page.browser.page_source
     assert page.pictures('step') == page.pictures('attention') == []
@@ -142,15 +134,14 @@ def test_a_text_file_is_an_error_and_the_page_goes_on(page, tmp_path):
     page.until('Synthetic face 0: step 2 of 2')
 
 
-@needs_browser
 def test_other_faces_and_other_weights(page, tmp_path):
-    page.fill('#number input', '3')
+    page.type('#number input', Keys.CONTROL, 'a', Keys.NULL, '3')
     page.click('#draw')
     page.until('Synthetic face 3: step 2 of 2')
-    page.fill('#path textarea', str(tmp_path / 'missing.pth'), Keys.ENTER)
+    page.type('#path textarea', str(tmp_path / 'missing.pth'), Keys.ENTER)
     assert 'error' in page.until('missing.pth: no such file').get_attribute('class')
     path = save_weights(tmp_path / 'one_step.pth', num_steps=1)
-    page.fill('#path textarea', path, Keys.ENTER)
+    page.type('#path textarea', Keys.CONTROL, 'a', Keys.NULL, path, Keys.ENTER)
     page.until('Synthetic face 3: step 1 of 1')
 
 
@@ -171,9 +162,10 @@ def test_view_has_a_step_at_most_the_last_and_escapes_names(root):
     assert len(shown) == 6 and 'error' not in shown[0]
 
 
-def test_short_names():
-    assert short_name(str(Path('experiments/train_DIC/models/net_g_latest.pth'))) == 'train_DIC/net_g_latest.pth'
-    assert short_name('DIC_CelebA.pth') == 'DIC_CelebA.pth'
+@pytest.mark.parametrize('path, name', [('experiments/train_DIC/models/net_g_latest.pth', 'train_DIC/net_g_latest.pth'),
+                                        ('DIC_CelebA.pth', 'DIC_CelebA.pth')])
+def test_short_names(path, name):
+    assert short_name(str(Path(path))) == name
 
 
 @pytest.mark.slow
