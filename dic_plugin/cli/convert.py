@@ -15,32 +15,6 @@ from dic_plugin.checkpoints.published import convert, option_lines
 from dic_plugin.cli.arguments import command_parser, failed
 
 
-def run(source: str, target: str, discriminator: Optional[str] = None) -> List[str]:
-    """Convert ``source`` into ``target`` (and its discriminator into another file); returns the lines to print.
-
-    Raises:
-        CheckpointError: the source is refused, or the paths are not different files.
-        OSError, RuntimeError: a target cannot be written.
-    """
-    targets = [target] if discriminator is None else [target, discriminator]
-    paths = [source, *targets]
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
-        raise CheckpointError(f'{", ".join(paths)}: expected different files; the original is never overwritten.')
-    converted = convert(load_tensors(source), source, discriminator is not None)
-    for path in targets:
-        os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    save_params(dict(zip(targets, (converted.params, converted.discriminator or {}))))
-
-    numbers = sum(value.numel() for value in converted.params.values())
-    lines = [f'{source}: {converted.kind}, {len(converted.params)} tensors, {numbers / 1e6:.2f} M numbers -> {target}']
-    if discriminator is not None:
-        lines.append(f'{source}: its discriminator -> {discriminator}')
-    options = option_lines(converted)
-    if options:
-        lines += ['Options that these weights need:', *options]
-    return lines + converted.notes
-
-
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command; returns the exit status."""
     parser = command_parser('dic-convert', __doc__)
@@ -49,8 +23,24 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument('target', type=path, metavar='OUT.pth', help='file to write, for BasicSR')
     parser.add_argument('--discriminator', type=path, metavar='OUT_D.pth', help="file for a DICGAN's discriminator")
     args = parser.parse_args(argv)
+    source = args.source
+    targets = [args.target] if args.discriminator is None else [args.target, args.discriminator]
     try:
-        print('\n'.join(run(args.source, args.target, args.discriminator)))
+        paths = [source, *targets]
+        if len({os.path.realpath(path) for path in paths}) < len(paths):
+            raise CheckpointError(f'{", ".join(paths)}: expected different files; the original is never overwritten.')
+        converted = convert(load_tensors(source), source, args.discriminator is not None)
+        for target in targets:
+            os.makedirs(os.path.dirname(target) or '.', exist_ok=True)
+        save_params(dict(zip(targets, (converted.params, converted.discriminator or {}))))
     except (CheckpointError, OSError, RuntimeError) as error:
         return failed(error)
+    numbers = sum(value.numel() for value in converted.params.values())
+    print(
+        f'{source}: {converted.kind}, {len(converted.params)} tensors, {numbers / 1e6:.2f} M numbers -> {args.target}')
+    if args.discriminator is not None:
+        print(f'{source}: its discriminator -> {args.discriminator}')
+    options = option_lines(converted)
+    for line in (*(['Options that these weights need:'] if options else []), *options, *converted.notes):
+        print(line)
     return 0

@@ -129,16 +129,16 @@ def _describe(restorer: FaceRestorer, dtype: str) -> str:
 
 def summary(report: Report) -> List[str]:
     """Return the warnings to print at the end, one per line; none if all went well."""
-    lines = [
-        f'warning: {kind}: {len(faces)} of {report.num_faces} faces, ' +
-        _some([f'{name} ({detail})' for name, detail in faces]) for kind, faces in report.cautions.items()
-    ]
+    lines = []
+    for kind, faces in report.cautions.items():
+        some = _some([f'{name} ({detail})' for name, detail in faces])
+        lines.append(f'warning: {kind}: {len(faces)} of {report.num_faces} faces, {some}')
     if report.without_face:
         lines.append(
             f'no face in {len(report.without_face)} (smaller ones are searched for with --min-face; face crops '
             f'are restored with --aligned): {_some(report.without_face)}')
     if report.failed:
-        lines.append(f'could not use {len(report.failed)}: ' + _some([name for name, _ in report.failed]))
+        lines.append(f'could not use {len(report.failed)}: {_some([name for name, _ in report.failed])}')
     return lines
 
 

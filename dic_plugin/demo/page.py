@@ -5,8 +5,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
-from dic_plugin.demo.faces import DemoFace, find_weights, get_restorer, restore_photo, restore_synthetic
-from dic_plugin.demo.pictures import pictures, psnr
+from dic_plugin.demo.faces import DemoFace, find_weights, get_restorer, pictures, psnr, restore_photo, restore_synthetic
 
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # read when gradio is imported
 os.environ['HF_HUB_DISABLE_TELEMETRY'] = '1'

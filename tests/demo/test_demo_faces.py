@@ -11,8 +11,7 @@ import torch
 from dic_plugin.checkpoints.published_names import published_name
 from dic_plugin.cli import demo as demo_command
 from dic_plugin.demo import faces as demo_faces
-from dic_plugin.demo.faces import find_weights, get_restorer, restore_photo, restore_synthetic
-from dic_plugin.demo.pictures import pictures, psnr
+from dic_plugin.demo.faces import find_weights, get_restorer, pictures, psnr, restore_photo, restore_synthetic
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.synthetic import draw_face
 from helpers.inference_weights import save_weights, tiny_network
