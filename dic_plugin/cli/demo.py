@@ -1,46 +1,34 @@
-"""Opens a page in the browser: drop a photograph or take a synthetic face, and see what a network makes of it.
+"""Open a page in the browser that restores your photographs and synthetic faces with a trained network.
 
     dic-demo
     dic-demo -w DIC_CelebA.pth --port 8000
 
-Shows input, bicubic enlargement, every step with its landmarks, and where the attentive fusion looked. The page is
-served to this machine only, needs no network, and reports nothing to anybody. Needs Python 3.10 and
-`pip install 'dic_plugin[demo]'`; 'dic_plugin[faces]' finds faces in photographs. docs/demo.md has a picture.
+Shows input, bicubic enlargement, every step with its landmarks, and the attention of the fusion. The page is served to
+this machine only and sends nothing anywhere. Needs `pip install 'dic_plugin[demo]'`; 'dic_plugin[faces]' finds faces in
+photographs.
 """
-import argparse
 import os
 import signal
-import sys
 import time
 from typing import List, Optional
 
+from dic_plugin.cli.arguments import add_shared, command_parser, failed
+
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Serves the page until Ctrl-C; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '-w',
-        '--weights',
-        type=os.path.expanduser,
-        metavar='FILE',
-        help='checkpoint to begin with; default: the newest found')
-    parser.add_argument(
-        '--root',
-        type=os.path.expanduser,
-        default='experiments',
-        help='where to look for checkpoints (default: experiments)')
+    """Serve the page until Ctrl-C; returns the exit status."""
+    parser = command_parser('dic-demo', __doc__)
+    add_shared(parser, '-w/--weights', help='checkpoint to begin with (default: the newest one found)')
+    text = 'folder to search for checkpoints (default: %(default)s)'
+    parser.add_argument('--root', type=os.path.expanduser, default='experiments', metavar='DIR', help=text)
     parser.add_argument('--port', type=int, help='default: the first free one from 7860')
-    parser.add_argument('--device', help="'cuda', 'cpu', ...; default: a GPU if there is one")
+    add_shared(parser, '--device')
     args = parser.parse_args(argv)
     try:
         from dic_plugin.demo.page import served
     except ModuleNotFoundError as error:
-        print(
-            f"error: {error.name} is not installed; the page needs it: `pip install 'dic_plugin[demo]'`.",
-            file=sys.stderr)
-        return 1
-    for signum in (signal.SIGINT,
-                   signal.SIGTERM):  # both tidy up, also where a script's job was told to ignore the first
+        return failed(f"{error.name} is not installed; the page needs it: `pip install 'dic_plugin[demo]'`.")
+    for signum in (signal.SIGINT, signal.SIGTERM):  # both clean up, even if a script's job ignores SIGINT
         signal.signal(signum, signal.default_int_handler)
     try:
         with served(args.root, args.weights, args.device, args.port) as address:
@@ -50,6 +38,5 @@ def main(argv: Optional[List[str]] = None) -> int:
     except KeyboardInterrupt:
         print()
     except OSError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+        return failed(error)
     return 0

@@ -1,13 +1,13 @@
-"""Restores small faces with DIC, eight times enlarged: from photographs or from face crops.
+"""Restore small faces with DIC, eight times enlarged: from photographs or from face crops.
 
     dic-infer -i photo.png -w DIC_CelebA.pth --paste-back
-    dic-infer -i 'photos/**/*.png' -w DIC_CelebA.pth -o results/mine
+    dic-infer -i photos --recursive -w DIC_CelebA.pth -o results/mine
     dic-infer -i faces_16x16 --aligned --visualise \\
         -w experiments/train_DIC/models/net_g_latest.pth
 
-Faces are found (`pip install -e '.[faces]'`), cut out as in the training set, brought to 16x16 and restored, the
-largest first. Writes into the output folder: faces/ (the restored faces), landmarks/ (JSON), photos/ (--paste-back) and
-strips/ (--visualise). Exits with 1 where nothing was written. docs/inference.md says what can be expected.
+Faces are detected (`pip install 'dic_plugin[faces]'`), cropped as in the training set, resized to 16x16 and restored,
+the largest first. Writes into the output folder: faces/ (the restored faces), landmarks/ (JSON), photos/ (--paste-back)
+and strips/ (--visualise). Exits with 1 if nothing was written.
 """
 import argparse
 import os
@@ -17,6 +17,8 @@ from typing import List, Optional
 import torch
 from tqdm import tqdm
 
+from dic_plugin.cli.arguments import add_shared, check_ranges, command_parser, failed
+from dic_plugin.data.face_files import IMAGE_EXTENSIONS
 from dic_plugin.faces.cautions import weights_cautions
 from dic_plugin.faces.crop import MARGIN
 from dic_plugin.faces.detectors import DETECTORS, make_detector
@@ -30,117 +32,74 @@ NAMED = 5  # examples in a line of the summary
 
 
 def parse(argv: Optional[List[str]] = None) -> argparse.Namespace:
-    """Read the command line; exits with 2 and a message where it makes no sense."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        '-i',
-        '--input',
-        type=os.path.expanduser,
-        nargs='+',
-        required=True,
-        metavar='PATH',
-        help='files, folders or globs')
-    parser.add_argument(
-        '-o',
-        '--output',
-        type=os.path.expanduser,
-        default='results/inference',
-        help='folder of results (default: %(default)s)')
-    parser.add_argument(
-        '-w',
-        '--weights',
-        type=os.path.expanduser,
-        required=True,
-        metavar='FILE',
-        help='a checkpoint of a training, or a published one')
-    group = parser.add_argument_group('faces')
-    group.add_argument('--aligned', action='store_true', help='inputs are face crops already: take them as they are')
-    group.add_argument('--detector', choices=sorted(DETECTORS), default='dlib', help='default: %(default)s')
-    group.add_argument(
-        '--model',
-        type=os.path.expanduser,
-        metavar='FILE',
-        help="the detector's landmark model, where it is not found by itself")
-    group.add_argument(
-        '--min-face',
-        type=int,
-        metavar='PX',
-        help='search large photographs, part by part, for faces of so many pixels '
-        '(default: 1/25 of the longer side)')
-    group.add_argument(
-        '--margin',
-        type=float,
-        default=MARGIN,
-        metavar='M',
-        help='room around the landmarks, as in the training set (default: %(default)s)')
-    group = parser.add_argument_group('results')
-    group.add_argument('--paste-back', action='store_true', help='also the photograph, enlarged, with the faces in it')
-    group.add_argument(
-        '--visualise',
-        '--visualize',
-        action='store_true',
-        help='also a strip per face: input, bicubic, every step with landmarks, attention')
-    group.add_argument('--suffix', default='', help='put behind the names of results, after an underscore')
-    group.add_argument(
-        '--ext',
-        choices=EXTENSIONS,
-        default='png',
-        help='of results; auto: as the input '
-        '(default: %(default)s, which loses nothing)')
+    """Read the command line; exits with 2 and a message if the arguments do not fit together."""
+    parser = command_parser('dic-infer', __doc__)
+    add_shared(parser, '-i/--input', nargs='+', required=True, help='files, folders or globs')
+    add_shared(parser, '--recursive')
+    add_shared(parser, '-o/--output', default='results/inference', help='folder of results (default: %(default)s)')
+    add_shared(parser, '-w/--weights', required=True, help='checkpoint of a training, or a published one')
+    add = parser.add_argument_group('faces').add_argument
+    add('--aligned', action='store_true', help='inputs are face crops already: use them as they are')
+    add('--detector', choices=sorted(DETECTORS), default='dlib', help='default: %(default)s')
+    add('--model', type=os.path.expanduser, metavar='FILE', help="the detector's landmark model, if not installed")
+    add('--min-face', type=int, metavar='PX', help='smallest face to find (default: 1/25 of the longer side)')
+    add('--margin', type=float, default=MARGIN, metavar='M', help='around the landmarks (default: %(default)s)')
+    add = parser.add_argument_group('results').add_argument
+    add('--paste-back', action='store_true', help='also write the photograph, enlarged, with the restored faces')
+    add('--visualise', '--visualize', action='store_true', help='also write a strip per face with every step')
+    add('--suffix', default='', help='added to the names of results, after an underscore')
+    add('--ext', choices=EXTENSIONS, default='png', help='format; auto: that of the input (default: %(default)s)')
     group = parser.add_argument_group('network')
-    group.add_argument('--steps', type=int, metavar='T', help="stop after so many (default: all of the weights')")
-    group.add_argument('--batch', type=int, default=8, metavar='N', help='faces at a time (default: %(default)s)')
-    group.add_argument('--device', help='cuda, cuda:1, cpu (default: a GPU if there is one)')
-    precision = group.add_mutually_exclusive_group()
-    precision.add_argument('--fp32', dest='dtype', action='store_const', const='fp32', help='the default')
-    precision.add_argument(
-        '--bf16',
-        dest='dtype',
-        action='store_const',
-        const='bf16',
-        help='half the memory; for GPUs and CPUs with AMX (others compute in float32)')
-    group.add_argument(
-        '--trained-on', metavar='NAME', help='warn unless the weights record this training set, such as celeba')
-    parser.set_defaults(dtype='fp32')
+    group.add_argument('--steps', type=int, metavar='T', help="number of steps (default: all of the weights')")
+    group.add_argument('--batch', type=int, default=8, metavar='N', help='faces per batch (default: %(default)s)')
+    add_shared(group, '--device')
+    add = group.add_mutually_exclusive_group().add_argument
+    add('--fp32', dest='dtype', action='store_const', const='fp32', default='fp32', help='the default')
+    add('--bf16', dest='dtype', action='store_const', const='bf16', help='half the memory, on GPUs or AMX')
+    group.add_argument('--trained-on', metavar='NAME', help='warn unless the weights record this training set')
     args = parser.parse_args(argv)
+    check_ranges(parser, args, min_face=(10, ), margin=(0, 10))
     if args.aligned and args.paste_back:
         parser.error('--paste-back needs photographs; with --aligned there is nothing around the faces')
-    if args.min_face is not None and args.min_face < 10:
-        parser.error(f'--min-face is {args.min_face}; expected at least 10')
-    if not 0 <= args.margin <= 10:
-        parser.error(f'--margin is {args.margin}; expected 0 to 10')
     if os.sep in args.suffix:
         parser.error(f'--suffix is {args.suffix!r}; expected a part of a file name')
     return args
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run it; returns the exit status: 0; 1 after an error, or if nothing was written; 130 when interrupted."""
+    """Run the command; returns the exit status: 1 after an error or if nothing was written, 130 if interrupted."""
     args = parse(argv)
-    settings = Settings(args.output, args.suffix, args.ext, args.aligned, args.paste_back, args.visualise, args.margin,
-                        args.min_face)
     report = Report()
     status = 0
     try:
         with interrupted_once():
-            _run(args, settings, report)
+            _run(args, report)
     except KeyboardInterrupt:
         print('Interrupted.', file=sys.stderr)
         status = 130
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         hint = ' A smaller --batch needs less.' if isinstance(error, torch.cuda.OutOfMemoryError) else ''
-        print(f'error: {error}{hint}', file=sys.stderr)
-        status = 1
+        status = failed(f'{error}{hint}')
     for line in summary(report):
         print(line, file=sys.stderr)
     print(f'wrote {report.written} file{"s" * (report.written != 1)} to {args.output}')
     return status or int(report.written == 0)
 
 
-def _run(args: argparse.Namespace, settings: Settings, report: Report) -> None:
+def with_subfolders(path: str) -> List[str]:
+    """Return the folder and subfolders that hold images; without any, and for other paths, the path itself."""
+    folders = [
+        folder for folder, _, names in sorted(os.walk(path))
+        if any(name.lower().endswith(IMAGE_EXTENSIONS) for name in names)
+    ]
+    return folders or [path]
+
+
+def _run(args: argparse.Namespace, report: Report) -> None:
     restorer = FaceRestorer(args.weights, args.device, args.dtype, args.steps, args.batch)
     detector = None if args.aligned else _detector(args.detector, args.model)
-    files, report.failed = list_files(args.input)
+    inputs = [folder for path in args.input for folder in with_subfolders(path)] if args.recursive else args.input
+    files, report.failed = list_files(inputs)
     for name, reason in report.failed:
         print(f'{name}: {reason}', file=sys.stderr)
     print(_describe(restorer, args.dtype))
@@ -148,6 +107,7 @@ def _run(args: argparse.Namespace, settings: Settings, report: Report) -> None:
         print(f'note: {note} (--steps)', file=sys.stderr)
     for caution in weights_cautions(restorer.trained_on, args.trained_on, not args.aligned):
         print(f'warning: {caution}', file=sys.stderr)
+    settings = Settings(*(getattr(args, name) for name in Settings._fields))
     restore_files(files, restorer, settings, report, detector, lambda line: tqdm.write(line, file=sys.stderr))
 
 
@@ -160,26 +120,25 @@ def _detector(name: str, model: Optional[str]) -> Detector:
 
 def _describe(restorer: FaceRestorer, dtype: str) -> str:
     numbers = sum(param.numel() for param in restorer.network.parameters())
-    trained_on = 'training set not recorded'
-    if restorer.trained_on:
-        trained_on = f'trained on {restorer.trained_on[0]} ({restorer.trained_on[1]})'
-    size = restorer.input_size
+    known = restorer.trained_on
+    trained_on = f'trained on {known[0]} ({known[1]})' if known else 'training set not recorded'
+    size, side = restorer.input_size, restorer.input_size * restorer.upscale
     return (f'{restorer.path}: DIC, {numbers / 1e6:.2f} M parameters, {restorer.num_steps} steps, {size}x{size} to '
-            f'{size * restorer.upscale}x{size * restorer.upscale}, {trained_on}; {restorer.device}, {dtype}')
+            f'{side}x{side}, {trained_on}; {restorer.device}, {dtype}')
 
 
 def summary(report: Report) -> List[str]:
-    """What people should know at the end, a line each; nothing where all went well."""
+    """Return the warnings to print at the end, one per line; none if all went well."""
     lines = []
     for kind, faces in report.cautions.items():
-        lines.append(f'warning: {kind}: {len(faces)} of {report.num_faces} faces, ' +
-                     _some([f'{name} ({detail})' for name, detail in faces]))
+        some = _some([f'{name} ({detail})' for name, detail in faces])
+        lines.append(f'warning: {kind}: {len(faces)} of {report.num_faces} faces, {some}')
     if report.without_face:
         lines.append(
             f'no face in {len(report.without_face)} (smaller ones are searched for with --min-face; face crops '
             f'are restored with --aligned): {_some(report.without_face)}')
     if report.failed:
-        lines.append(f'could not use {len(report.failed)}: ' + _some([name for name, _ in report.failed]))
+        lines.append(f'could not use {len(report.failed)}: {_some([name for name, _ in report.failed])}')
     return lines
 
 

@@ -1,1 +1,1 @@
-"""The network for other runtimes: ONNX, checked and timed against PyTorch."""
+"""Export to other runtimes: ONNX, compared with PyTorch."""

@@ -1,4 +1,4 @@
-"""Synthetic faces with exact landmarks, drawn by numpy and OpenCV: `draw_face(seed, index, size)`."""
+"""Synthetic faces with exact landmarks, drawn by numpy and OpenCV: ``draw_face(seed, index, size)``."""
 from .render import draw_face
 
 __all__ = ['draw_face']

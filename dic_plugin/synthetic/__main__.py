@@ -1,4 +1,4 @@
-"""Draws synthetic faces into a folder, as PNG: python -m dic_plugin.synthetic FOLDER --num 4 --scale 8"""
+"""Draw synthetic faces into a folder, as PNG: python -m dic_plugin.synthetic FOLDER --num 4 --scale 8"""
 import argparse
 import os
 import sys
@@ -10,19 +10,13 @@ from dic_plugin.synthetic import draw_face
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run it; returns the exit status: 0, or 1 after an error."""
-    parser = argparse.ArgumentParser(prog='python -m dic_plugin.synthetic', description='Draws synthetic faces.')
-    parser.add_argument(
-        'folder', type=os.path.expanduser, help='where to write them; the names are those of SyntheticFaceDataset')
-    parser.add_argument('--num', type=int, default=4, help='how many (default: %(default)s)')
-    parser.add_argument('--seed', type=int, default=0, help='which; training takes 0 (default: %(default)s)')
-    parser.add_argument('--size', type=int, default=128, help='side in pixels (default: %(default)s)')
-    parser.add_argument(
-        '--scale',
-        type=int,
-        default=1,
-        help='then shrink them as training does: 8 for inputs of the '
-        'network (default: %(default)s)')
+    """Run the command; returns the exit status: 0, or 1 after an error."""
+    parser = argparse.ArgumentParser(prog='python -m dic_plugin.synthetic', description='Draw synthetic faces as PNG.')
+    parser.add_argument('folder', type=os.path.expanduser, help='output folder; names as in SyntheticFaceDataset')
+    for name, default, text in (('num', 4, 'number of faces'), ('seed', 0, 'seed of the series; training uses 0'),
+                                ('size', 128, 'width and height in pixels'),
+                                ('scale', 1, 'then downsample as in training; 8 for inputs of the network')):
+        parser.add_argument(f'--{name}', type=int, default=default, help=f'{text} (default: {default})')
     args = parser.parse_args(argv)
     try:
         os.makedirs(args.folder, exist_ok=True)

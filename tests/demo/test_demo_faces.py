@@ -11,8 +11,7 @@ import torch
 from dic_plugin.checkpoints.published_names import published_name
 from dic_plugin.cli import demo as demo_command
 from dic_plugin.demo import faces as demo_faces
-from dic_plugin.demo import pictures
-from dic_plugin.demo.faces import find_weights, get_restorer, restore_photo, restore_synthetic
+from dic_plugin.demo.faces import find_weights, get_restorer, pictures, psnr, restore_photo, restore_synthetic
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.synthetic import draw_face
 from helpers.inference_weights import save_weights, tiny_network
@@ -30,6 +29,23 @@ def restorer(weights):
     return get_restorer(weights, 'cpu')
 
 
+@pytest.fixture
+def found(monkeypatch):
+    """The faces that the detector finds; a test may change them."""
+    face = draw_face(0, 0)[1]
+    faces = [FoundFace(face / 4, confidence=1.), FoundFace(face + 64, confidence=1.)]
+
+    class Detector:
+        min_confidence = 0.
+
+        def find(self, img):
+            scale = img.shape[1] / 256
+            return [FoundFace(each.landmarks * scale, confidence=1.) for each in faces]
+
+    monkeypatch.setattr(demo_faces, '_detector', Detector)
+    return faces
+
+
 def write(path, image):
     cv2.imwrite(str(path), image[..., ::-1])
     return str(path)
@@ -38,12 +54,8 @@ def write(path, image):
 def test_weights_are_found_by_the_names_of_their_tensors(tmp_path):
     for folder in ('old/models', 'new/models', 'published'):
         (tmp_path / folder).mkdir(parents=True)
-    expected = [
-        save_weights(tmp_path / 'new/models/net_g_latest.pth'),
-        save_weights(tmp_path / 'old/models/net_g_latest.pth'),
-        save_weights(tmp_path / 'new/models/net_g_500.pth'),
-        str(tmp_path / 'published/DIC.pth'),
-    ]
+    names = ('new/models/net_g_latest.pth', 'old/models/net_g_latest.pth', 'new/models/net_g_500.pth')
+    expected = [save_weights(tmp_path / name) for name in names] + [str(tmp_path / 'published/DIC.pth')]
     torch.save({published_name(key): value for key, value in tiny_network().state_dict().items()}, expected[3])
     for age, path in enumerate(expected):
         os.utime(path, (10**9 - age, 10**9 - age))
@@ -70,62 +82,38 @@ def test_a_restorer_is_kept_until_its_file_changes(tmp_path):
     assert get_restorer(path, 'cpu') is not first
 
 
-def test_synthetic_faces_have_a_truth_to_be_measured_against(restorer):
+def test_synthetic_faces_have_a_ground_truth(restorer):
     face, = restore_synthetic(restorer, 3)
-    truth = draw_face(demo_faces.SYNTHETIC_SEED, 3)[0]
-    np.testing.assert_array_equal(face.crop.crop, truth)
+    np.testing.assert_array_equal(face.crop.crop, draw_face(demo_faces.SYNTHETIC_SEED, 3)[0])
     assert face.title == 'Synthetic face 3' and face.notes == [] and len(face.steps) == 2
-    ours, bicubic = pictures.psnr(face, 2)
+    ours, bicubic = psnr(face, 2)
     assert 0 < ours < bicubic < 40  # random weights
-
-
-def test_a_negative_number_is_refused(restorer):
     with pytest.raises(ValueError, match='at least 0'):
         restore_synthetic(restorer, -1)
 
 
-class TwoFaces:
-    """A detector that finds two faces, the smaller one first."""
-    min_confidence = 0.
-
-    def find(self, img):
-        face = draw_face(0, 0)[1] * (img.shape[1] / 256)
-        return [FoundFace(face / 4, confidence=1.), FoundFace(face + img.shape[1] / 4, confidence=1.)]
-
-
-def test_every_face_of_a_photograph_largest_first_with_what_to_mind(restorer, tmp_path, monkeypatch):
-    monkeypatch.setattr(demo_faces, '_detector', TwoFaces)
-    image = draw_face(0, 1, 256)[0]
-    found = restore_photo(restorer, write(tmp_path / 'two.png', image))
-    assert [face.title for face in found] == ['two.png, face 1 of 2', 'two.png, face 2 of 2']
-    assert found[0].crop.side > found[1].crop.side
-    assert not np.array_equal(found[0].steps[0].faces, found[1].steps[0].faces)
-    assert 'do not restore photographs' in found[0].notes[0]
-    assert found[1].crop.side < 128 and pictures.psnr(found[1], 1) is None  # no truth of the result's size
-
-
-def test_a_face_outside_the_photograph_does_not_take_the_others_with_it(restorer, tmp_path, monkeypatch):
-    find = TwoFaces.find
-    outside = FoundFace(draw_face(0, 0)[1] + 10000, confidence=1.)
-    monkeypatch.setattr(TwoFaces, 'find', lambda self, img: [*find(self, img), outside])
-    monkeypatch.setattr(demo_faces, '_detector', TwoFaces)
-    found = restore_photo(restorer, write(tmp_path / 'three.png', draw_face(0, 1, 256)[0]))
-    assert len(found) == 2 and 'a face is left out: ' in ' '.join(found[0].notes)
+def test_every_face_of_a_photograph_largest_first_with_notes(restorer, tmp_path, found):
+    found.append(FoundFace(found[0].landmarks + 10000, confidence=1.))  # outside: it does not take the others with it
+    two = restore_photo(restorer, write(tmp_path / 'two.png', draw_face(0, 1, 256)[0]))
+    assert [face.title for face in two] == ['two.png, face 1 of 2', 'two.png, face 2 of 2']
+    assert two[0].crop.side > two[1].crop.side
+    assert not np.array_equal(two[0].steps[0].faces, two[1].steps[0].faces)
+    assert 'do not restore photographs' in two[0].notes[0] and 'a face is left out: ' in ' '.join(two[0].notes)
+    assert two[1].crop.side < 128 and psnr(two[1], 1) is None  # no ground truth of the result's size
 
 
 def test_a_face_crop_is_taken_whole(restorer, tmp_path):
     truth = draw_face(0, 1)[0]
     face, = restore_photo(restorer, write(tmp_path / 'crop.png', truth), aligned=True)
     np.testing.assert_array_equal(face.crop.crop, truth)
-    assert face.title == 'crop.png' and pictures.psnr(face, 1) is not None
+    assert face.title == 'crop.png' and psnr(face, 1) is not None
     small, = restore_photo(restorer, write(tmp_path / 'small.png', face.crop.lq), aligned=True)
     np.testing.assert_array_equal(small.crop.lq, face.crop.lq)
-    assert pictures.original_picture(small) is None
+    assert pictures(small, 1, False).original is None
 
 
-def test_no_face_and_no_image_are_said(restorer, tmp_path, monkeypatch):
-    monkeypatch.setattr(TwoFaces, 'find', lambda self, img: [])
-    monkeypatch.setattr(demo_faces, '_detector', TwoFaces)
+def test_errors_of_files_without_a_face(restorer, tmp_path, found):
+    found.clear()
     with pytest.raises(ValueError, match='^wall.png: no face was found'):
         restore_photo(restorer, write(tmp_path / 'wall.png', np.zeros((64, 64, 3), np.uint8)))
     (tmp_path / 'notes.txt').write_text('no image')
@@ -133,33 +121,29 @@ def test_no_face_and_no_image_are_said(restorer, tmp_path, monkeypatch):
         restore_photo(restorer, str(tmp_path / 'notes.txt'))
 
 
-def test_pictures_are_as_large_as_each_other_and_show_the_step(restorer):
+def test_pictures_have_one_size_and_show_the_step(restorer):
     face, = restore_synthetic(restorer, 0)
-    shown = [
-        pictures.input_picture(face),
-        pictures.bicubic_picture(face),
-        pictures.original_picture(face), *(pictures.step_picture(face, step, False) for step in (1, 2))
-    ]
-    assert {picture.shape for picture in shown} == {(384, 384, 3)}
-    np.testing.assert_array_equal(shown[0][::24, ::24], face.crop.lq)
-    np.testing.assert_array_equal(shown[4][::3, ::3], face.steps[1].faces[0])
-    dots = (pictures.step_picture(face, 2, True) != shown[4]).any(-1)
+    first, last = (pictures(face, step, False) for step in (1, 2))
+    assert {picture.shape for picture in (*last[:4], first.step)} == {(384, 384, 3)}
+    np.testing.assert_array_equal(last.input[::24, ::24], face.crop.lq)
+    np.testing.assert_array_equal(last.step[::3, ::3], face.steps[1].faces[0])
+    dots = (pictures(face, 2, True).step != last.step).any(-1)
     x, y = (int(round((value + 0.5) * 3 - 0.5)) for value in face.steps[1].landmarks[0, 30])
     assert dots[y, x] and dots.mean() < 0.1
 
 
-def test_attention_is_shown_where_there_is_any(restorer, tmp_path):
+def test_attention_is_shown_if_there_is_any(restorer, tmp_path):
     face, = restore_synthetic(restorer, 0)
-    assert pictures.attention_pictures(face, 1) == []
-    names = [name for _, name in pictures.attention_pictures(face, 2)]
+    assert pictures(face, 1, False).attention == []
+    names = [name for _, name in pictures(face, 2, False).attention]
     assert names == ['left eye', 'right eye', 'nose', 'mouth', 'silhouette']
     record = {'network': {'num_steps': 2, 'component_groups': [[0], [1, 2]]}}
     path = save_weights(tmp_path / 'two.pth', record, num_keypoints=3, component_groups=[[0], [1, 2]])
     face, = restore_synthetic(get_restorer(path, 'cpu'), 0)
-    assert [name for _, name in pictures.attention_pictures(face, 2)] == ['component 1', 'component 2']
+    assert [name for _, name in pictures(face, 2, False).attention] == ['component 1', 'component 2']
 
 
-def test_script_without_gradio_says_what_to_install(monkeypatch, capsys):
+def test_the_command_without_gradio_names_the_package(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     monkeypatch.delitem(sys.modules, 'dic_plugin.demo.page', raising=False)
     assert demo_command.main([]) == 1
