@@ -7,8 +7,7 @@
     test_set.py       the test images and landmarks as files, the same for all
     training_log.py   time and learning curve out of BasicSR's log
     cost.py           parameters, operations, speed and memory of a network
-    measure.py        quality and landmark errors, by dic_plugin.evaluation
-    own_landmarks.py  errors of the landmarks that DIC itself finds
+    measure.py        quality, landmark errors, landmarks that DIC itself finds
     stages.py         the stages of one run: training, testing, cost, measuring
     run.py            all runs, side by side
     columns.py        what the tables show

@@ -3,7 +3,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
 
 import numpy as np
 
-from dic_plugin.benchmark.own_landmarks import OWN
+from dic_plugin.benchmark.plan import OWN
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.stages import Run
 from dic_plugin.evaluation.landmark_errors import ERROR_PROTOCOLS

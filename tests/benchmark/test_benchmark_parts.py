@@ -14,7 +14,7 @@ import pytest
 from dic_plugin.benchmark import machine as machine_module
 from dic_plugin.benchmark.cost import measure_cost
 from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
-from dic_plugin.benchmark.own_landmarks import own_landmark_errors
+from dic_plugin.benchmark.measure import own_landmark_errors
 from dic_plugin.benchmark.plots import _error_limit
 from dic_plugin.benchmark.table import facts
 from dic_plugin.benchmark.training_log import read_training_log
@@ -200,17 +200,26 @@ def test_error_axis_reaches_the_best_model():
 
 # ---------------------------------------------------------------- records
 def test_only_equal_inputs_count_as_done(tmp_path):
-    workspace = Workspace(tmp_path)
-    assert workspace.finished('a', 'train', dict(x=(1, 2))) is None
-    workspace.begin('a', 'train', dict(x=(1, 2)))
-    assert workspace.finished('a', 'train', dict(x=(1, 2))) is None
-    assert workspace.began('a', 'train', dict(x=[1, 2]))
-    workspace.finish('a', 'train', dict(x=(1, 2)), dict(y=3))
-    assert workspace.finished('a', 'train', dict(x=[1, 2])) == dict(y=3)
-    assert workspace.finished('a', 'train', dict(x=[1])) is None
-    assert workspace.finished('a', 'test', dict(x=[1, 2])) is None
-    (tmp_path / 'records/a.train.json').write_text('{"inputs": ')  # cut off by a full disk
-    assert workspace.finished('a', 'train', dict(x=[1, 2])) is None
+    """Cut-off records and lost files do not count, nor does a stage that failed."""
+    calls = []
+
+    def done(stage='train', is_intact=True, work=lambda: dict(y=3), **inputs):
+        calls.clear()
+        workspace = Workspace(tmp_path)
+        assert workspace.once('a', stage, inputs, lambda: calls.append('work') or work(), is_intact,
+                              lambda: calls.append('reset')) == dict(y=3)  # yapf: disable
+        return calls
+
+    assert done(x=(1, 2)) == ['reset', 'work']
+    assert done(x=[1, 2]) == []
+    assert done(x=[1, 2], is_intact=False) == ['work']
+    assert done('test', x=[1, 2]) == ['reset', 'work']
+    assert done(x=[1]) == ['reset', 'work']
+    with pytest.raises(ZeroDivisionError):
+        done(x=[3], work=lambda: 1 / 0)
+    assert done(x=[3]) == ['work']
+    (tmp_path / 'records/a.train.json').write_text('{"inputs": ')  # by a full disk
+    assert done(x=[3]) == ['reset', 'work']
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='there are no such locks on Windows')

@@ -159,43 +159,43 @@ def with_model(**changes):
 
 @pytest.mark.parametrize('changes, message', [
     (dict(naem='x'), "naem: no such option; did you mean 'name'"),
-    (dict(name='a/b'), "name: 'a/b' names folders"),
-    (dict(models={}), 'models: expected options'),
-    (dict(models=dict(debug_net=PLAN['models']['EDSR'])), "models:debug_net: 'debug_net' names folders"),
+    (dict(name='a/b'), "name is 'a/b'; expected a folder name"),
+    (dict(models={}), 'models: missing; expected options'),
+    (dict(models=dict(debug_net=PLAN['models']['EDSR'])), "models:debug_net is 'debug_net'; expected a folder name"),
     (dict(models=dict(EDSR_time=PLAN['models']['EDSR'])), "no '_time' at the end"),
     (with_model(network_g=dict(type='EDRS')), "models:EDSR: network_g:type: EDRS: no such arch; "),
     (with_model(network_g=dict(type='EDSR', num_in_ch=3, num_out_ch=3, num_featt=4)), "did you mean 'num_feat'"),
-    (with_model(starts_from='DIC'), 'expected a model that stands above it: bicubic'),
+    (with_model(starts_from='DIC'), 'expected a model listed above it: bicubic'),
     (with_model(starts_from='bicubic'), 'which has no weights'),
-    (with_model(weights='nowhere.pth'), "models:EDSR:weights: there is no file 'nowhere.pth'"),
-    (with_model(untrained='yes'), "untrained is 'yes'; expected true or false"),
-    (with_model(num_gpu=2), 'models:EDSR:num_gpu: the benchmark decides this'),
-    (with_model(train=dict(total_iter=0)), 'models:EDSR:train:total_iter is 0'),
+    (with_model(weights='nowhere.pth'), "models:EDSR:weights is 'nowhere.pth'; expected an existing checkpoint"),
+    (with_model(untrained='perhaps'), "untrained is 'perhaps'; expected true or false"),
+    (with_model(num_gpu=2), 'models:EDSR:num_gpu: the benchmark sets this option'),
+    (with_model(train=dict(total_iter=0)), 'models:EDSR: train:total_iter is 0'),
     (with_model(logger=dict(print_freq=2)), 'save_checkpoint_freq is 1; expected a multiple of logger:print_freq'),
     (dict(test_set=dict(name='x', type='SyntheticFaces')), "test_set:type: SyntheticFaces: no such dataset"),
     (dict(test_set=dict(name='x')), 'test_set:type: missing'),
     (dict(evaluators=dict(a=dict(title='x'))), 'evaluators:a: expected either weights'),
-    (dict(evaluators=dict(own=dict(recipe='x.yml'))), "evaluators:own: 'own' stands for the landmarks"),
-    (dict(evaluators=dict(a=dict(weights='nowhere.pth'))), "evaluators:a:weights: there is no file 'nowhere.pth'"),
+    (dict(evaluators=dict(own=dict(recipe='x.yml'))), "evaluators:own: 'own' denotes the landmarks"),
+    (dict(evaluators=dict(a=dict(weights='nowhere.pth'))), "evaluators:a:weights is 'nowhere.pth'; expected an existing checkpoint"),
     (dict(protocols=['basicsr']), "protocols: basicsr: no such protocol; did you mean 'basicsr-y'"),
     (dict(landmark_error='inter_ocular'), "did you mean 'inter-ocular'"),
-    (dict(metrics=dict(m=dict(type='calculate_psnr'))), 'metrics:m:better is None; expected higher or lower'),
+    (dict(metrics=dict(m=dict(type='calculate_psnr'))), 'metrics:m:better: missing; expected higher or lower'),
     (dict(metrics=dict(m=dict(type='calculate_psn', better='higher'))), "did you mean 'calculate_psnr'"),
     (dict(training_time='bicubic'), "training_time is 'bicubic'; expected seconds, or the name of a model trained"),
     (dict(compare_with='DICK'), "compare_with: DICK: no such model; did you mean 'DIC'"),
-    (dict(gallery=-1), 'gallery is -1; expected a whole number from 0'),
+    (dict(gallery=-1), 'gallery is -1; expected a whole number of at least 0'),
     (dict(references=[dict(model='x')]), 'references:0:data: missing'),
-    (dict(references=dict(model='x')), 'references: expected a list'),
-    (dict(references=[dict(PLAN['references'][0], psnr='27.37')]), "references:0:psnr is '27.37'; expected a number"),
-    (dict(references=[dict(PLAN['references'][0], confirmed='no')]), "confirmed is 'no'; expected true or false"),
-    (dict(evaluators=['judge']), 'evaluators: expected names with their options'),
-    (dict(metrics=['psnr']), 'metrics: expected names with their options'),
-    *[(dict(metrics={name: dict(type='calculate_psnr', better='higher')}), f'metrics:{name}: the tables have a column')
+    (dict(references=dict(model='x')), "references is {'model': 'x'}; expected a list"),
+    (dict(references=[dict(PLAN['references'][0], psnr='many')]), "references:0:psnr is 'many'; expected a number"),
+    (dict(references=[dict(PLAN['references'][0], confirmed='maybe')]), "confirmed is 'maybe'; expected true or false"),
+    (dict(evaluators=['judge']), "evaluators is ['judge']; expected options"),
+    (dict(metrics=['psnr']), "metrics is ['psnr']; expected options"),
+    *[(dict(metrics={name: dict(type='calculate_psnr', better='higher')}), f'metrics:{name}: the tables have a column with')
       for name in ('psnr', 'ssim_basicsr-y', 'params', 'nrmse', 'ssim_low', 'nrmse_judge')],
     (dict(metrics=dict(m=dict(type='calculate_psnr', better='higher', digits='two'))), "metrics:m:digits is 'two'"),
     (with_model(title=2), 'models:EDSR:title is 2; expected text'),
     (with_model(title=['a']), "models:EDSR:title is ['a']; expected text"),
-    (with_model(title='Bicubic'), "models:EDSR:title is 'Bicubic', as that of bicubic; expected text that no other"),
+    (with_model(title='Bicubic'), "models:EDSR:title is 'Bicubic', which is also the title of bicubic"),
     (with_model(param_key='ema'), "models:EDSR:param_key is 'ema'; expected params or params_ema"),
     (with_model(logger=dict(print_freq=0)), 'logger:print_freq is 0; expected a whole number of at least 1'),
 ])  # yapf: disable
@@ -210,9 +210,9 @@ def test_a_file_that_is_none(tmp_path):
     (tmp_path / 'list.yml').write_text('[1, 2]')
     with pytest.raises(OptionError, match='expected the keys of a benchmark'):
         read_plan(str(tmp_path / 'list.yml'))
-    with pytest.raises(OptionError, match="--models EDRS: no such model; did you mean 'EDSR'"):
+    with pytest.raises(OptionError, match="--models: EDRS: no such model; did you mean 'EDSR'"):
         read_plan(str(write_plan(tmp_path)), only=['EDRS'])
-    with pytest.raises(OptionError, match='--iterations 0'):
+    with pytest.raises(OptionError, match='--iterations is 0'):
         read_plan(str(write_plan(tmp_path)), iterations=0)
 
 

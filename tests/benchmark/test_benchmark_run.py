@@ -242,6 +242,6 @@ def test_weights_that_are_no_evaluators_are_said_first(finished, capsys):
 
 def test_mistaken_options_are_said_on_one_line(tmp_path, capsys):
     assert run(tmp_path, gallery='many') == 2
-    assert capsys.readouterr().err == "Error in the options: gallery is 'many'; expected a whole number from 0.\n"
+    assert capsys.readouterr().err == "Error in the options: gallery is 'many'; expected a whole number of at least 0.\n"
     assert run(tmp_path, '--gpus', '0,x') == 2
     assert run(tmp_path, '--jobs', '0') == 2
