@@ -4,10 +4,9 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dic_plugin.benchmark.columns import Column, columns
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.stages import Run
-from dic_plugin.benchmark.table import mean_of
+from dic_plugin.benchmark.tables import Column, columns, mean_of
 from dic_plugin.evaluation.summary import ERROR_LIMIT, cumulative_curve
 
 COMPARED = '#d1362f'  # of the model that the others are compared with

@@ -46,6 +46,11 @@ class Outcome:
         """The runs in one table."""
         return [row.run for row in self.rows if row.table == table]
 
+    @property
+    def tables(self) -> List[str]:
+        """Names of the tables: 'iterations', and 'time' if it has rows."""
+        return ['iterations'] + ['time'] * any(row.table == 'time' for row in self.rows)
+
 
 def run_benchmark(plan: Plan, workspace: Workspace, machine: Machine, say: Callable[[str], None] = print) -> Outcome:
     """Do whatever of a plan is not done yet; what fails leaves its reason in its row and the others alone.

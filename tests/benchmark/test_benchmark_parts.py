@@ -16,7 +16,7 @@ from dic_plugin.benchmark.cost import measure_cost
 from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
 from dic_plugin.benchmark.measure import own_landmark_errors
 from dic_plugin.benchmark.plots import _error_limit
-from dic_plugin.benchmark.table import facts
+from dic_plugin.benchmark.report import facts
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint
 from dic_plugin.cli import benchmark as cli
