@@ -1,8 +1,8 @@
 """The benchmark's YAML file, checked before anything is trained; docs/benchmark.md explains every key."""
 import os
 import re
-from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Union
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
 import yaml
 from basicsr.utils.registry import DATASET_REGISTRY
@@ -18,47 +18,34 @@ OWN = 'own'  # in place of an evaluator's name: the landmarks that a model itsel
 TIME_SUFFIX = '_time'  # of the runs of the second table
 
 
-def _read_section(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError
-    return value
+def _kind(expected: str, holds: Callable[[Any], Any]) -> Kind:
+
+    def read(value: Any) -> Any:
+        if not holds(value):
+            raise ValueError
+        return value
+
+    return Kind(expected, read)
 
 
-def _read_list(value: Any) -> List[Any]:
-    if not isinstance(value, list):
-        raise ValueError
-    return value
-
-
-def _read_name(value: Any) -> str:
-    # BasicSR shortens trainings with 'debug' in their names.
-    if not re.fullmatch(r'[A-Za-z0-9][\w.+-]*', value) or 'debug' in value or value.endswith(TIME_SUFFIX):
-        raise ValueError
-    return value
-
-
-def _read_weights(value: Any) -> str:
-    path = os.path.expanduser(value)
-    if not os.path.isfile(path):
-        raise ValueError
-    return path
-
-
-def _read_time(value: Any) -> Union[float, str]:
-    return value if isinstance(value, str) else number(above=0).read(value)
-
-
-section = Kind('options (`key: value` lines)', _read_section)
-listed = Kind('a list (`- ...` lines)', _read_list)
-folder_name = Kind(f'a folder name: letters, digits, . _ + -, no "debug" in it, no {TIME_SUFFIX!r} at the end',
-                   _read_name)
-weights_file = Kind('an existing checkpoint', _read_weights)
-time = Kind('seconds, or the name of a model trained here', _read_time)
+section = _kind('options (`key: value` lines)', lambda value: isinstance(value, Mapping))
+listed = _kind('a list (`- ...` lines)', lambda value: isinstance(value, list))
+# BasicSR shortens trainings with 'debug' in their names.
+folder_name = _kind(
+    f'a folder name: letters, digits, . _ + -, no "debug" in it, no {TIME_SUFFIX!r} at the end',
+    lambda value: re.fullmatch(r'(?!.*debug)[A-Za-z0-9][\w.+-]*', value) and not value.endswith(TIME_SUFFIX))
+weights_file = _kind('an existing checkpoint', lambda value: os.path.isfile(os.path.expanduser(value)))
+time = _kind('seconds, or the name of a model trained here',
+             lambda value: isinstance(value, str) or number(above=0).read(value))  # yapf: disable
 
 PLAN = {
     'name': folder_name, 'title': text, 'test_set': section, 'evaluators': section, 'protocols': listed,
     'landmark_error': text, 'metrics': section, 'training_time': time, 'compare_with': text, 'gallery': whole(0),
     'speed_batch_size': whole(1), 'defaults': section, 'models': section, 'references': listed
+}  # yapf: disable
+DEFAULTS = {
+    'evaluators': {}, 'protocols': ['basicsr-y'], 'landmark_error': 'inter-ocular', 'metrics': {},
+    'training_time': None, 'compare_with': None, 'gallery': 6, 'speed_batch_size': 8, 'references': []
 }  # yapf: disable
 MODEL = {
     'title': text, 'note': text, 'weights': weights_file, 'param_key': choice('params', 'params_ema'),
@@ -81,21 +68,21 @@ class ModelPlan:
     Attributes:
         name: Its key, which names folders.
         title: Its name in the report.
-        note: A remark below the tables, or None.
         options: BasicSR's options of its training, with the defaults merged in.
-        weights: A checkpoint that is tested without training, or None.
         param_key: 'params' or 'params_ema' of the checkpoint that is tested.
+        note: A remark below the tables, or None.
+        weights: A checkpoint that is tested without training, or None.
         starts_from: The model whose trained weights it starts from, or None.
         untrained: Whether there is nothing to train.
     """
     name: str
     title: str
-    note: Optional[str]
     options: Dict[str, Any]
-    weights: Optional[str]
     param_key: str
-    starts_from: Optional[str]
-    untrained: bool
+    note: Optional[str] = None
+    weights: Optional[str] = None
+    starts_from: Optional[str] = None
+    untrained: bool = False
 
     @property
     def is_trained_here(self) -> bool:
@@ -173,36 +160,39 @@ def read_plan(path: str, iterations: Optional[int] = None, only: Optional[List[s
     content = read_yaml(path)
     if not isinstance(content, Mapping):
         raise OptionError(f'{path}: expected the keys of a benchmark (`key: value` lines), got {content!r}.')
-    values = _values(content, PLAN, '', ('name', 'test_set', 'defaults', 'models'))
-    protocols = values.get('protocols') or ['basicsr-y']
-    for protocol in protocols:
-        _known(protocol, PROTOCOLS, 'protocols', 'protocol')
-    error = values.get('landmark_error', 'inter-ocular')
-    _known(error, ERROR_PROTOCOLS, 'landmark_error', 'choice')
-    evaluators = [_evaluator(name, block) for name, block in values.get('evaluators', {}).items()]
-    metrics = _metrics(values.get('metrics', {}), protocols, evaluators)
-    scale = _scale(values['defaults'], iterations)
-    models = {name: _model(name, block, values['defaults'], scale, metrics) for name, block in values['models'].items()}
-    _check_models(models)
-    kept = _only(models, only) if only else models
     with open(path, encoding='utf-8') as file:
-        content_text = file.read()
-    return Plan(
-        name=values['name'],
-        title=values.get('title', values['name']),
-        test_set=_test_set(values),
-        evaluators=evaluators,
-        protocols=protocols,
-        landmark_error=error,
-        metrics=metrics,
-        training_time=_training_time(values.get('training_time'), models, kept, scale),
-        compare_with=_compare_with(values.get('compare_with'), models, kept),
-        gallery=values.get('gallery', 6),
-        speed_batch_size=values.get('speed_batch_size', 8),
-        models=kept,
-        references=[_values(row, REFERENCE, f'references:{number}', ('model', 'data', 'source', 'confirmed'))
-                    for number, row in enumerate(values.get('references', []))],
-        text=content_text)  # yapf: disable
+        values = dict(DEFAULTS, text=file.read())
+    values.update(_values(content, PLAN, '', ('name', 'test_set', 'defaults', 'models')))
+    for protocol in values['protocols']:
+        _known(protocol, PROTOCOLS, 'protocols', 'protocol')
+    _known(values['landmark_error'], ERROR_PROTOCOLS, 'landmark_error', 'choice')
+    defaults = values.pop('defaults')
+    values['test_set'] = _test_set(values['test_set'], defaults)
+    values['evaluators'] = [_evaluator(name, block) for name, block in values['evaluators'].items()]
+    values['metrics'] = _metrics(values)
+    scale = 1.
+    if iterations is not None:
+        scale = read_value(whole(1), iterations, '--iterations') / _total_iter(defaults, 'defaults')
+    models = {name: _model(name, block, defaults, scale, values['metrics']) for name, block in values['models'].items()}
+    _check_models(models)
+    values['models'] = kept = _only(models, only or models)
+    values['references'] = [
+        _values(row, REFERENCE, f'references:{number}', ('model', 'data', 'source', 'confirmed'))
+        for number, row in enumerate(values['references'])
+    ]
+    if isinstance(values['training_time'], str):
+        trained = [name for name, model in models.items() if model.is_trained_here]
+        if values['training_time'] not in trained:
+            raise OptionError(f'training_time is {values["training_time"]!r}; expected {time.expected} '
+                              f'({", ".join(trained)}).')
+    elif values['training_time'] is not None:
+        values['training_time'] *= scale
+    if values['compare_with'] is not None:
+        _known(values['compare_with'], models, 'compare_with', 'model')
+    for key in ('training_time', 'compare_with'):
+        if values[key] in models and values[key] not in kept:
+            values[key] = None
+    return Plan(**{'title': values['name'], **values})
 
 
 def _values(block: Any,
@@ -210,12 +200,13 @@ def _values(block: Any,
             where: str,
             required: Iterable[str] = (),
             has_others: bool = False) -> Dict[str, Any]:
-    """Return the options of a block by the table of their kinds, without those that are ``~``."""
+    """Return the options of a block that are in the table of kinds, as meant, without those that are ``~``."""
     if not isinstance(block, Mapping):
         raise OptionError(f'{where}: expected options (`key: value` lines), got {block!r}.')
     if not has_others:
         check_keys(block, kinds, where)
-    values = {key: value for key, value in read_values(block, kinds, where).items() if value is not None}
+    given = {key: block[key] for key in kinds if block.get(key) is not None}
+    values = read_values(given, kinds, where)
     for key in required:
         if values.get(key) in (None, {}):
             raise OptionError(f'{where}:{key}: missing; expected {kinds[key].expected}.'.lstrip(':'))
@@ -237,34 +228,19 @@ def _model(name: str, block: Any, defaults: Mapping[str, Any], scale: float,
     for key in DECIDED_HERE:
         if key in options:
             raise OptionError(f'{where}:{key}: the benchmark sets this option; remove it.')
-    untrained, weights = values.get('untrained', False), values.get('weights')
-    is_trained = not untrained and weights is None
-    check_run_options(options, where, metrics, is_trained)
-    if is_trained:
-        options['train']['total_iter'] = total = _total_iter(options, where)
-        options = with_iterations(options, max(1, round(total * scale)))
     has_ema = ((options.get('train') or {}).get('ema_decay') or 0) > 0
-    return ModelPlan(
-        name=name,
-        title=values.get('title', name),
-        note=values.get('note'),
-        options=options,
-        weights=weights,
-        param_key=values.get('param_key', 'params_ema' if has_ema else 'params'),
-        starts_from=values.get('starts_from'),
-        untrained=untrained)
+    model = ModelPlan(**{'name': name, 'title': name, 'options': options,
+                         'param_key': 'params_ema' if has_ema else 'params', **values})  # yapf: disable
+    check_run_options(options, where, metrics, model.is_trained_here)
+    if not model.is_trained_here:
+        return model
+    options['train']['total_iter'] = total = _total_iter(options, where)
+    return replace(model, options=with_iterations(options, max(1, round(total * scale))))
 
 
 def _total_iter(options: Mapping[str, Any], where: str) -> int:
     train = _values(options.get('train'), {'total_iter': whole(1)}, f'{where}:train', ['total_iter'], has_others=True)
     return train['total_iter']
-
-
-def _scale(defaults: Mapping[str, Any], iterations: Optional[int]) -> float:
-    """Return the ratio by which ``--iterations`` changes all budgets."""
-    if iterations is None:
-        return 1.
-    return read_value(whole(1), iterations, '--iterations') / _total_iter(defaults, 'defaults')
 
 
 def _check_models(models: Mapping[str, ModelPlan]) -> None:
@@ -295,29 +271,12 @@ def _only(models: Mapping[str, ModelPlan], only: Iterable[str]) -> Dict[str, Mod
     return {name: model for name, model in models.items() if name in wanted}
 
 
-def _training_time(value: Union[None, float, str], models: Mapping[str, ModelPlan], kept: Mapping[str, ModelPlan],
-                   scale: float) -> Union[None, float, str]:
-    if not isinstance(value, str):
-        return value and value * scale
-    trained = [name for name, model in models.items() if model.is_trained_here]
-    if value not in trained:
-        raise OptionError(f'training_time is {value!r}; expected {time.expected} ({", ".join(trained)}).')
-    return value if value in kept else None
-
-
-def _compare_with(value: Optional[str], models: Mapping[str, ModelPlan], kept: Mapping[str,
-                                                                                       ModelPlan]) -> Optional[str]:
-    if value is not None:
-        _known(value, models, 'compare_with', 'model')
-    return value if value in kept else None
-
-
 # ---------------------------------------------------------------- the rest
-def _test_set(values: Mapping[str, Any]) -> Dict[str, Any]:
-    test_set = _values(values['test_set'], {'name': text, 'type': text}, 'test_set', ('name', 'type'), has_others=True)
-    _known(test_set['type'], dict(iter(DATASET_REGISTRY)), 'test_set:type', 'dataset')
-    defaults = _values(values['defaults'], {'scale': whole(1)}, 'defaults', ['scale'], has_others=True)
-    return dict(values['test_set'], phase='test', scale=defaults['scale'])
+def _test_set(block: Mapping[str, Any], defaults: Mapping[str, Any]) -> Dict[str, Any]:
+    values = _values(block, {'name': text, 'type': text}, 'test_set', ('name', 'type'), has_others=True)
+    _known(values['type'], dict(iter(DATASET_REGISTRY)), 'test_set:type', 'dataset')
+    scale = _values(defaults, {'scale': whole(1)}, 'defaults', ['scale'], has_others=True)['scale']
+    return dict(block, phase='test', scale=scale)
 
 
 def _evaluator(name: str, block: Any) -> EvaluatorPlan:
@@ -337,15 +296,15 @@ def _evaluator(name: str, block: Any) -> EvaluatorPlan:
     return EvaluatorPlan(name, values.get('title', name), values.get('weights'), options)
 
 
-def _metrics(blocks: Mapping[str, Any], protocols: List[str],
-             evaluators: List[EvaluatorPlan]) -> Dict[str, Dict[str, Any]]:
-    taken = [f'{measure}_{protocol}' for measure in ('psnr', 'ssim') for protocol in protocols]
-    taken += [f'{measure}_{each.name}' for measure in ('nrmse', 'failure_rate') for each in evaluators]
+def _metrics(values: Mapping[str, Any]) -> Dict[str, Dict[str, Any]]:
+    taken = [f'{measure}_{protocol}' for measure in ('psnr', 'ssim') for protocol in values['protocols']]
+    taken += [f'{measure}_{each.name}' for measure in ('nrmse', 'failure_rate') for each in values['evaluators']]
     metrics = {}
-    for name, block in blocks.items():
+    for name, block in values['metrics'].items():
         where = f'metrics:{name}'
         read_value(folder_name, name, where)
         if TAKEN.fullmatch(name) or name in taken:
             raise OptionError(f'{where}: the tables have a column with this name; expected another name.')
-        metrics[name] = _values(block, METRIC, where, ('type', 'better'), has_others=True)
+        values_of = _values(block, METRIC, where, ('type', 'better'), has_others=True)
+        metrics[name] = {**block, 'title': name, 'digits': 4, **values_of}
     return metrics

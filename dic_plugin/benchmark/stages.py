@@ -74,7 +74,7 @@ class Stages:
     def train_evaluator(self, plan: EvaluatorPlan) -> Path:
         """Return the weights of an evaluator, which is trained first if its plan has a recipe."""
         if plan.weights is not None:
-            return Path(plan.weights)
+            return Path(plan.weights).expanduser()
         name = f'evaluator_{plan.name}'
         self._train(name, plan.options, None, 'params')
         return self.workspace.weights(name)
@@ -101,7 +101,7 @@ class Stages:
         """Return the checkpoint of a run; None if there is nothing to train."""
         if run.model.untrained:
             return None
-        return Path(run.model.weights) if run.model.weights else self.workspace.weights(run.name)
+        return Path(run.model.weights).expanduser() if run.model.weights else self.workspace.weights(run.name)
 
     def test(self, run: Run) -> None:
         """Write the results of a run by BasicSR's test loop."""
@@ -136,9 +136,8 @@ class Stages:
         file, log = self.workspace.root / 'options' / f'{name}_{what}.yml', self.workspace.log(name, what)
         write_text(file, option_text(options, f'{name}: written by dic-benchmark'))
         code, root = _PIPELINE.format(what), str(self.workspace.root)
-        with self.machine.slot() as slot:
-            self.say(f'[{name}] {said} (log: {log})')
-            self.machine.run(['-c', code, root, '-opt', str(file), *arguments], log, slot)
+        self.machine.run(['-c', code, root, '-opt', str(file), *arguments], log,
+                         lambda: self.say(f'[{name}] {said} (log: {log})'))
 
     def cost(self, run: Run) -> None:
         """Measure the cost of a run's network, once for all runs of a model."""
@@ -154,9 +153,8 @@ class Stages:
             options = self.workspace.root / 'options' / f'{name}_cost.json'
             write_text(options, json.dumps(inputs))
             log.unlink(missing_ok=True)
-            with self.machine.slot() as slot:
-                self.say(f'[{name}] measures speed and memory')
-                self.machine.run(['-m', 'dic_plugin.benchmark.cost', str(options)], log, slot)
+            self.machine.run(['-m', 'dic_plugin.benchmark.cost', str(options)], log,
+                             lambda: self.say(f'[{name}] measures speed and memory'))
             return json.loads(log.read_text(encoding='utf-8').splitlines()[-1])
 
         run.cost = self.workspace.once(name, 'cost', dict(inputs, machine=self.machine.description()), work)

@@ -41,7 +41,7 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell of a table; ``number`` is None and ``text`` '-' if there is no value, ``interval`` is '' if there is none."""
+    """A cell of a table: a number as text, with '[low, high]' or ''; without a number its text is '-'."""
     number: Optional[float]
     text: str
     interval: str
@@ -75,7 +75,7 @@ def columns(outcome: Outcome) -> List[Column]:
         meaning = f'error of the landmarks that the model itself finds; {defined}'
         quality.append(_quality('nrmse_own', 'NRMSE, own', '.4f', 'lower', meaning, own))
     quality += [
-        _quality(name, metric.get('title', name), f'.{metric.get("digits", 4)}f', metric['better'],
+        _quality(name, metric['title'], f'.{metric["digits"]}f', metric['better'],
                  f'the metric {metric["type"]}, with the options of the plan', name)
         for name, metric in plan.metrics.items()
     ]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_bicubic_has_no_parameters():
     ('torch.OutOfMemoryError: CUDA out of memory.\n  see this\n', 1, 'torch.OutOfMemoryError: CUDA out of memory.'),
     ('Error in the options: network_g: no\nbye\n', 2, 'Error in the options: network_g: no'),
     ('something\nstrange\n', 3, 'strange'),
-    ('', 3, 'exit status 3 without a word'),
+    ('', 3, 'exit status 3 without output'),
     ('half a line', -9, 'ended by SIGKILL (out of memory, or killed from outside?)'),
 ])  # yapf: disable
 def test_reasons(output, code, reason):
@@ -111,7 +112,7 @@ def test_a_failing_process_says_why_and_its_log_holds_all(tmp_path):
     log = tmp_path / 'log.txt'
     log.write_text('ValueError: of an earlier run\n')
     with pytest.raises(Failed, match='^RuntimeError: really$'):
-        Machine().run(['-c', 'print("before"); raise RuntimeError("really")'], log, None)
+        Machine().run(['-c', 'print("before"); raise RuntimeError("really")'], log)
     assert 'before' in log.read_text() and 'Traceback' in log.read_text()
 
 
@@ -121,7 +122,7 @@ def test_processes_share_the_cores(monkeypatch, tmp_path):
     assert [num_threads(jobs) for jobs in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
     names = ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'CUDA_VISIBLE_DEVICES']
     code = f'import os; print(*(os.environ[name] for name in {names}))'
-    Machine(jobs=2).run(['-c', code], tmp_path / 'cpu.txt', None)
+    Machine(jobs=2).run(['-c', code], tmp_path / 'cpu.txt')
     assert (tmp_path / 'cpu.txt').read_text().split() == ['4', '4']
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     assert num_threads(2) == 1
@@ -131,10 +132,11 @@ def test_every_gpu_is_one_slot(monkeypatch, tmp_path):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,7')
     machine = Machine(gpus=[0, 1], jobs=5)
     assert (machine.jobs, machine.num_gpu) == (2, 1)
-    with machine.slot() as first, machine.slot() as second:
-        assert {first, second} == {0, 1}
-        machine.run(['-c', 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])'], tmp_path / 'log', 1)
-    assert (tmp_path / 'log').read_text().strip() == '7'
+    both = threading.Barrier(2, timeout=60)  # passed only if they run at the same time
+    code = 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])'
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: machine.run(['-c', code], tmp_path / name, both.wait), 'ab'))
+    assert {(tmp_path / name).read_text().strip() for name in 'ab'} == {'4', '7'}
 
 
 def test_stopping_ends_children_and_starts_no_more(tmp_path):
@@ -142,7 +144,7 @@ def test_stopping_ends_children_and_starts_no_more(tmp_path):
 
     def work():
         try:
-            machine.run(['-c', 'print("up", flush=True); import time; time.sleep(600)'], tmp_path / 'log', None)
+            machine.run(['-c', 'print("up", flush=True); import time; time.sleep(600)'], tmp_path / 'log')
         except Failed as error:
             failures.append(str(error))
 
@@ -154,7 +156,7 @@ def test_stopping_ends_children_and_starts_no_more(tmp_path):
     thread.join(60)
     assert failures == ['interrupted']
     with pytest.raises(Failed, match='interrupted'):
-        machine.run(['-c', 'pass'], tmp_path / 'log', None)
+        machine.run(['-c', 'pass'], tmp_path / 'log')
 
 
 def test_models_share_the_cores_unless_told_otherwise(monkeypatch):
@@ -185,7 +187,7 @@ def test_what_makes_figures_incomparable_is_said():
     usual = said(run('A', 8, machine='here', date='2026-01-01'), run('B', 8))
     assert len(usual) == 5 and 'Batches of 8' in usual[2] and usual[-1] == 'a warning'
     odd = said(run('A', 8, first_epoch_only=True), run('B', 16, machine='there', date='2026-01-01'))
-    assert 'Batches differ (8 to 16 images)' in odd[2]
+    assert 'Batch sizes differ (8 to 16 images)' in odd[2]
     assert any('first epoch' in line and line.endswith(': A.') for line in odd)
     assert sum(line.startswith('B was trained elsewhere (2026-01-01; there)') for line in odd) == 1
 
@@ -230,7 +232,7 @@ def test_one_benchmark_at_a_time_uses_a_folder(tmp_path):
             pass
         code = 'import os, sys, time\nprint("up", flush=True)\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)'
         thread = threading.Thread(
-            target=machine.run, args=(['-c', code, str(tmp_path / 'end')], tmp_path / 'log', None))
+            target=machine.run, args=(['-c', code, str(tmp_path / 'end')], tmp_path / 'log'))
         thread.start()
         while not (tmp_path / 'log').exists() or 'up' not in (tmp_path / 'log').read_text():
             time.sleep(0.05)
