@@ -30,6 +30,7 @@ def _kind(expected: str, holds: Callable[[Any], Any]) -> Kind:
 
 section = _kind('options (`key: value` lines)', lambda value: isinstance(value, Mapping))
 listed = _kind('a list (`- ...` lines)', lambda value: isinstance(value, list))
+filled_list = _kind('a list (`- ...` lines) with at least one item', lambda value: isinstance(value, list) and value)
 # BasicSR shortens trainings with 'debug' in their names.
 folder_name = _kind(
     f'a folder name: letters, digits, . _ + -, no "debug" in it, no {TIME_SUFFIX!r} at the end',
@@ -39,7 +40,7 @@ time = _kind('seconds, or the name of a model trained here',
              lambda value: isinstance(value, str) or number(above=0).read(value))  # yapf: disable
 
 PLAN = {
-    'name': folder_name, 'title': text, 'test_set': section, 'evaluators': section, 'protocols': listed,
+    'name': folder_name, 'title': text, 'test_set': section, 'evaluators': section, 'protocols': filled_list,
     'landmark_error': text, 'metrics': section, 'training_time': time, 'compare_with': text, 'gallery': whole(0),
     'speed_batch_size': whole(1), 'defaults': section, 'models': section, 'references': listed
 }  # yapf: disable

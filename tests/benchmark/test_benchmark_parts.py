@@ -86,7 +86,7 @@ def test_cost_of_a_network_that_can_be_counted_by_hand():
 def test_a_network_too_small_to_be_weighed(monkeypatch):
     """The kernel counts in lots: the peak may be told a little lower than the start."""
     told = iter([8192, 4096])
-    monkeypatch.setattr('dic_plugin.benchmark.cost._memory', lambda device: next(told))
+    monkeypatch.setattr('dic_plugin.benchmark.cost._peak_memory', lambda device: next(told))
     assert measure_cost(dict(type='SRVGGNetCompact', num_feat=2, num_conv=0), [4, 4], 1, 'cpu')['peak_memory'] == 0
 
 
