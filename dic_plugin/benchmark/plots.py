@@ -121,7 +121,7 @@ def _learning_curves(outcome: Outcome) -> Optional[bytes]:
 
 
 def _cumulative_error(outcome: Outcome) -> Optional[bytes]:
-    shown = [column for column in columns(outcome) if column.measure and column.measure.startswith('nrmse_')]
+    shown = [column for column in columns(outcome) if column.source.startswith('nrmse_')]
     runs = [run for run in outcome.of('iterations') if run.measured]
     if not shown or not runs:
         return None
@@ -129,8 +129,8 @@ def _cumulative_error(outcome: Outcome) -> Optional[bytes]:
     for axis, column in zip(axes, shown):
         # not every model finds landmarks itself
         curves: List[Tuple[Run, np.ndarray, np.ndarray]] = [
-            (run, *cumulative_curve(np.array(run.measured['values'][column.measure], float))) for run in runs
-            if column.measure in run.measured['values']
+            (run, *cumulative_curve(np.array(run.measured['values'][column.source], float))) for run in runs
+            if column.source in run.measured['values']
         ]
         limit = _error_limit([errors for _, errors, _ in curves])
         for run, errors, fraction in curves:

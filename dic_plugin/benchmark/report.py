@@ -42,7 +42,7 @@ def write_report(outcome: Outcome, workspace: Workspace) -> Path:
         columns=shown,
         tables=[(heading, _rows(outcome, name, frame[frame['table'] == name], shown))
                 for name, heading in _headings(outcome).items()],
-        compared=[column for column in shown if column.measure],
+        compared=[column for column in shown if column.is_compared],
         differences=[(words, rows) for name, words in (('iterations', 'iterations'), ('time', 'training time'))
                      if (rows := _difference_rows(outcome, name, shown))],
         reference_titles=['Model', 'Data', 'PSNR (dB)', 'SSIM', 'Source', ''],
@@ -91,7 +91,7 @@ def _rows(outcome: Outcome, name: str, frame: pd.DataFrame, shown: Sequence[Colu
 
 def _difference_rows(outcome: Outcome, name: str, shown: Sequence[Column]) -> List[Dict[str, Any]]:
     found = differences(outcome, shown, name)
-    compared = [column for column in shown if column.measure]
+    compared = [column for column in shown if column.is_compared]
     return [
         dict(title=outcome.plan.models[model].title, cells=row)
         for model, row in zip(found, cells(difference_table(found), compared, sign='+'))
