@@ -2,18 +2,16 @@
 import base64
 from datetime import date
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 import cv2
 import jinja2
 import numpy as np
-import pandas as pd
 
 from dic_plugin import __version__
 from dic_plugin.benchmark.plots import DPI, colours, plots
 from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.tables import (
-    Column,
     budget,
     cells,
     columns,
@@ -34,25 +32,34 @@ PART_MARGIN = 1.35  # width of an enlarged part over that of the landmarks in it
 
 def write_report(outcome: Outcome, workspace: Workspace) -> Path:
     """Write all files of the report into the results folder; return the path of the page, ``index.html``."""
-    today, shown = date.today().isoformat(), columns(outcome)
-    frame, drawn = table(outcome, shown), plots(outcome)
+    plan, today, shown = outcome.plan, date.today().isoformat(), columns(outcome)
+    frame, drawn, colour_of = table(outcome, shown), plots(outcome), colours(outcome)
+    compared = [column for column in shown if column.is_compared]
+    tables, compared_tables = [], []
+    for name in outcome.tables:
+        rows = zip(outcome.of(name), cells(frame[frame['table'] == name], shown))
+        tables.append((_heading(outcome, name), [(run, budget(run, plan.models), row) for run, row in rows]))
+        found = differences(outcome, shown, name)
+        if found:
+            titles = [plan.models[model].title for model in found]
+            words = 'iterations' if name == 'iterations' else 'training time'
+            compared_tables.append((words, list(zip(titles, cells(difference_table(found), compared, sign='+')))))
     content = dict(
-        plan=outcome.plan,
+        plan=plan,
         facts=facts(outcome, today),
         columns=shown,
-        tables=[(heading, _rows(outcome, name, frame[frame['table'] == name], shown))
-                for name, heading in _headings(outcome).items()],
-        compared=[column for column in shown if column.is_compared],
-        differences=[(words, rows) for name, words in (('iterations', 'iterations'), ('time', 'training time'))
-                     if (rows := _difference_rows(outcome, name, shown))],
+        colours=colour_of,
+        tables=tables,
+        compared=compared,
+        differences=compared_tables,
         reference_titles=['Model', 'Data', 'PSNR (dB)', 'SSIM', 'Source', ''],
-        references=[_reference_texts(row) for row in outcome.plan.references],
+        references=[_reference_texts(row) for row in plan.references],
         plots={
-            name: dict(png=png, width=int.from_bytes(png[16:20], 'big') / DPI)
+            name: (png, int.from_bytes(png[16:20], 'big') / DPI)
             for name, png in drawn.items()
         },
         faces=_faces(outcome, workspace),
-        judge=next((each.title for each in outcome.plan.evaluators if each.name in outcome.evaluators), None))
+        judge=next((each.title for each in plan.evaluators if each.name in outcome.evaluators), None))
     for name, png in drawn.items():
         with atomic_write(workspace.root / f'{name}.png') as temporary:
             Path(temporary).write_bytes(png)
@@ -73,29 +80,10 @@ def write_report(outcome: Outcome, workspace: Workspace) -> Path:
     return workspace.root / 'index.html'
 
 
-# ---------------------------------------------------------------- tables
-def _headings(outcome: Outcome) -> Dict[str, str]:
-    headings = {'iterations': 'Equal iterations'}
-    if 'time' in outcome.tables:
-        headings['time'] = f'Equal training time (about {outcome.seconds / 60:.1f} minutes each)'
-    return headings
-
-
-def _rows(outcome: Outcome, name: str, frame: pd.DataFrame, shown: Sequence[Column]) -> List[Dict[str, Any]]:
-    colour_of = colours(outcome)
-    return [
-        dict(run=run, budget=budget(run, outcome.plan.models), colour=colour_of[run.model.name], cells=row)
-        for run, row in zip(outcome.of(name), cells(frame, shown))
-    ]
-
-
-def _difference_rows(outcome: Outcome, name: str, shown: Sequence[Column]) -> List[Dict[str, Any]]:
-    found = differences(outcome, shown, name)
-    compared = [column for column in shown if column.is_compared]
-    return [
-        dict(title=outcome.plan.models[model].title, cells=row)
-        for model, row in zip(found, cells(difference_table(found), compared, sign='+'))
-    ]
+def _heading(outcome: Outcome, name: str) -> str:
+    if name == 'iterations':
+        return 'Equal iterations'
+    return f'Equal training time (about {outcome.seconds / 60:.1f} minutes each)'
 
 
 def _reference_texts(row: Mapping[str, Any]) -> List[str]:
@@ -134,7 +122,6 @@ def facts(outcome: Outcome, today: str) -> List[str]:
     return lines + outcome.warnings
 
 
-# ---------------------------------------------------------------- gallery
 class Box(NamedTuple):
     """A part of an image, in pixels."""
     left: float
@@ -142,64 +129,57 @@ class Box(NamedTuple):
     width: float
     height: float
 
-    def style(self, size: Tuple[int, int]) -> str:
-        """Return CSS that shows this part of a background image of ``size`` (width, height)."""
+    def style(self, width: int, height: int) -> str:
+        """Return CSS that shows this part of a background image of this size."""
 
         def share(start: float, length: float, total: float) -> float:
             return 100 * start / (total - length) if total > length else 0
 
         return (f'aspect-ratio:{self.width:.2f}/{self.height:.2f};'
-                f'background-size:{100 * size[0] / self.width:.2f}% {100 * size[1] / self.height:.2f}%;'
-                f'background-position:{share(self.left, self.width, size[0]):.2f}% '
-                f'{share(self.top, self.height, size[1]):.2f}%')
+                f'background-size:{100 * width / self.width:.2f}% {100 * height / self.height:.2f}%;'
+                f'background-position:{share(self.left, self.width, width):.2f}% '
+                f'{share(self.top, self.height, height):.2f}%')
 
 
 def _faces(outcome: Outcome, workspace: Workspace) -> List[Dict[str, Any]]:
-    """Return the faces of the gallery, each with its name, tiles and views."""
-    names, test_set = outcome.test_set.names, outcome.test_set
+    """Return the faces of the gallery, spread evenly over the test set, each with its tiles and views."""
+    test_set = outcome.test_set
+    names, all_landmarks = test_set.names, test_set.landmarks
     results: Dict[str, Dict[str, str]] = {}
     for run in outcome.of('iterations'):
         if run.measured:
             files = open_results(str(workspace.pictures(run.name, test_set.name)))
             pairs = pair_names(files.names, names).pairs
             results[run.model.title] = {names[gt]: files.paths[sr] for sr, gt in pairs}
-    if not results:
-        return []
     evaluator = next(iter(outcome.evaluators.values()), None)
-    all_landmarks = test_set.landmarks
 
-    def tile(title: str, path: str, landmarks: Optional[np.ndarray] = None, finds: bool = False) -> Dict[str, Any]:
-        if finds and evaluator is not None:
-            landmarks = evaluator.landmarks_of(np.ascontiguousarray(cv2.imread(path)[..., ::-1]))[True]
-        points = [] if landmarks is None else landmarks[np.isfinite(landmarks).all(1)]
-        # Pixel centres are whole numbers in landmarks, halves in SVG.
-        dots = ' '.join(f'M{x + 0.5:.1f} {y + 0.5:.1f}h0' for x, y in points)
-        return dict(title=title, png=Path(path).read_bytes(), dots=dots)
+    def found(path: str) -> Optional[np.ndarray]:
+        if evaluator is None:
+            return None
+        return evaluator.landmarks_of(np.ascontiguousarray(cv2.imread(path)[..., ::-1]))[True]
 
     faces = []
-    # Spread over the set: chosen by number, not by looks.
-    number = min(outcome.plan.gallery, len(names))
+    number = min(outcome.plan.gallery, len(names)) if results else 0
     for index in np.linspace(0, len(names) - 1, number).round().astype(int):
         name = names[index]
         truth, gt = all_landmarks.get(name), f'{test_set.gt}/{name}.png'
         height, width = cv2.imread(gt).shape[:2]
-        faces.append(
-            dict(
-                name=name,
-                size=(width, height),
-                views={
-                    'whole': Box(0, 0, width, height),
-                    **_parts(truth, (width, height))
-                },
-                tiles=[
-                    tile('Input', f'{test_set.lq}/{name}.png'),
-                    *(tile(title, paths[name], finds=True) for title, paths in results.items()),
-                    tile('Truth', gt, truth)
-                ]))
+        tiles = [_tile('Input', f'{test_set.lq}/{name}.png', None)]
+        tiles += [_tile(title, paths[name], found(paths[name])) for title, paths in results.items()]
+        tiles.append(_tile('Truth', gt, truth))
+        views = {'whole': Box(0, 0, width, height), **_parts(truth, width, height)}
+        faces.append(dict(name=name, size=(width, height), views=views, tiles=tiles))
     return faces
 
 
-def _parts(truth: Optional[np.ndarray], size: Tuple[int, int]) -> Dict[str, Box]:
+def _tile(title: str, path: str, landmarks: Optional[np.ndarray]) -> Dict[str, Any]:
+    points = [] if landmarks is None else landmarks[np.isfinite(landmarks).all(1)]
+    # Pixel centres are whole numbers in landmarks, halves in SVG.
+    dots = ' '.join(f'M{x + 0.5:.1f} {y + 0.5:.1f}h0' for x, y in points)
+    return dict(title=title, png=Path(path).read_bytes(), dots=dots)
+
+
+def _parts(truth: Optional[np.ndarray], width: int, height: int) -> Dict[str, Box]:
     """Return boxes around the true eyes and mouth, inside the image; none for other landmarks than iBUG's 68."""
     if truth is None or len(truth) != 68:
         return {}
@@ -207,8 +187,8 @@ def _parts(truth: Optional[np.ndarray], size: Tuple[int, int]) -> Dict[str, Box]
     for name, points in PARTS.items():
         low, high = truth[points].min(0), truth[points].max(0)
         extent = high - low
-        width = min(PART_MARGIN * max(extent[0], PART_ASPECT * extent[1]), size[0], PART_ASPECT * size[1])
-        part = np.array([width, width / PART_ASPECT])
-        left, top = np.clip((low + high) / 2 + 0.5 - part / 2, 0, size - part)
-        boxes[name] = Box(float(left), float(top), *part.tolist())
+        across = min(PART_MARGIN * max(extent[0], PART_ASPECT * extent[1]), width, PART_ASPECT * height)
+        part = np.array([across, across / PART_ASPECT])
+        start = np.clip((low + high) / 2 + 0.5 - part / 2, 0, (width, height) - part)
+        boxes[name] = Box(*start.tolist(), *part.tolist())
     return boxes
