@@ -66,25 +66,22 @@ def measure(pictures: str, test_set: TestSet, evaluators: Mapping[str, LandmarkE
     own = _own_metrics(pictures, test_set, next(iter(judges.values())), metrics)
     values.update(own)
     estimates.update({name: estimate(np.array(figures)) for name, figures in own.items()})
-    return dict(
-        names=test_set.names, values=values, estimates={
-            name: each._asdict()
-            for name, each in estimates.items()
-        })
+    plain = {name: each._asdict() for name, each in estimates.items()}
+    return dict(names=test_set.names, values=values, estimates=plain)
 
 
 def _own_metrics(pictures: str, test_set: TestSet, evaluator: Optional[LandmarkEvaluator],
                  metrics: Mapping[str, Mapping[str, Any]]) -> Dict[str, List[float]]:
     if not metrics:
         return {}
-    sr_files, gt_files = open_results(pictures), open_images(test_set.gt)
+    sr_files, gt_files, truth = open_results(pictures), open_images(test_set.gt), test_set.landmarks
     values: Dict[str, List[float]] = {name: [] for name in metrics}
     for sr_index, gt_index in pair_names(sr_files.names, gt_files.names).pairs:
         sr, gt = sr_files.read(sr_index), gt_files.read(gt_index)
         data = dict(img=sr[..., ::-1], img2=gt[..., ::-1])
         if evaluator:
-            landmarks = test_set.landmarks[gt_files.names[gt_index]]
-            data.update(landmarks=evaluator.landmarks_of(sr)[True], gt_landmarks=landmarks)
+            landmarks = evaluator.landmarks_of(sr)[True]
+            data.update(landmarks=landmarks, gt_landmarks=truth[gt_files.names[gt_index]])
         for name, block in metrics.items():
             options = {key: value for key, value in block.items() if key not in ('title', 'digits', 'better')}
             try:

@@ -18,9 +18,11 @@ OWN = 'own'  # in place of an evaluator's name: the landmarks that a model itsel
 TIME_SUFFIX = '_time'  # of the runs of the second table
 
 
-def _kind(expected: str, holds: Callable[[Any], Any]) -> Kind:
+def _kind(expected: str, holds: Callable[[Any], Any], kind: Optional[Kind] = None) -> Kind:
+    """Return a kind of values for which ``holds`` is true, after they are read as another kind."""
 
     def read(value: Any) -> Any:
+        value = kind.read(value) if kind else value
         if not holds(value):
             raise ValueError
         return value
@@ -30,12 +32,12 @@ def _kind(expected: str, holds: Callable[[Any], Any]) -> Kind:
 
 section = _kind('options (`key: value` lines)', lambda value: isinstance(value, Mapping))
 listed = _kind('a list (`- ...` lines)', lambda value: isinstance(value, list))
-filled_list = _kind('a list (`- ...` lines) with at least one item', lambda value: isinstance(value, list) and value)
+filled_list = _kind(f'{listed.expected} with at least one item', len, listed)
 # BasicSR shortens trainings with 'debug' in their names.
 folder_name = _kind(
     f'a folder name: letters, digits, . _ + -, no "debug" in it, no {TIME_SUFFIX!r} at the end',
-    lambda value: re.fullmatch(r'(?!.*debug)[A-Za-z0-9][\w.+-]*', value) and not value.endswith(TIME_SUFFIX))
-weights_file = _kind('an existing checkpoint', lambda value: os.path.isfile(os.path.expanduser(value)))
+    lambda value: re.fullmatch(r'(?!.*debug)[A-Za-z0-9][\w.+-]*', value) and not value.endswith(TIME_SUFFIX), text)
+weights_file = _kind('an existing checkpoint', os.path.isfile, file_path)
 time = _kind('seconds, or the name of a model trained here',
              lambda value: isinstance(value, str) or number(above=0).read(value))  # yapf: disable
 

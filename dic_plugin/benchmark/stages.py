@@ -74,7 +74,7 @@ class Stages:
     def train_evaluator(self, plan: EvaluatorPlan) -> Path:
         """Return the weights of an evaluator, which is trained first if its plan has a recipe."""
         if plan.weights is not None:
-            return Path(plan.weights).expanduser()
+            return Path(plan.weights)
         name = f'evaluator_{plan.name}'
         self._train(name, plan.options, None, 'params')
         return self.workspace.weights(name)
@@ -101,7 +101,7 @@ class Stages:
         """Return the checkpoint of a run; None if there is nothing to train."""
         if run.model.untrained:
             return None
-        return Path(run.model.weights).expanduser() if run.model.weights else self.workspace.weights(run.name)
+        return Path(run.model.weights) if run.model.weights else self.workspace.weights(run.name)
 
     def test(self, run: Run) -> None:
         """Write the results of a run by BasicSR's test loop."""

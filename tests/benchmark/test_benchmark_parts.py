@@ -1,4 +1,4 @@
-"""Parts of the benchmark that need no process: logs, costs, reasons of failures, threads, records."""
+"""Parts of the benchmark: logs, costs, processes, records."""
 import json
 import os
 import signal
@@ -19,7 +19,7 @@ from dic_plugin.benchmark.measure import own_landmark_errors
 from dic_plugin.benchmark.plots import _error_limit
 from dic_plugin.benchmark.report import facts
 from dic_plugin.benchmark.training_log import read_training_log
-from dic_plugin.benchmark.workspace import Workspace, fingerprint
+from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.cli import benchmark as cli
 from helpers.benchmark_plan import write_plan
 
@@ -38,61 +38,56 @@ def validation(second, psnr):
     return line(second, 'Validation faces') + f'\t # psnr: {psnr:.4f}\tBest: 30.0000 @ 3 iter\n\n'
 
 
-def test_time_and_curve_are_read_off_the_log(tmp_path):
-    """Ten iterations take 20, 30 and 20 seconds; validation and what is before the first do not count."""
-    (tmp_path / 'train_x_20260102_030000.log').write_text(
-        line(0, 'Start training from epoch: 0, iter: 0') + iteration(20, 10) + line(25, 'Saving models.') +
-        validation(60, 20) + iteration(90, 20) + iteration(110, 30) +
-        line(111, 'End of training. Time consumed: 0:01:00') + validation(200, 25.5))
-    log = read_training_log(tmp_path, 30)
-    assert log.seconds_per_iteration == pytest.approx(2)
-    assert log.curves == {'psnr': [(10, 20), (30, 25.5)]}
+BEGIN = line(0, 'Start training from epoch: 0, iter: 0')
+FIRST_EPOCH = BEGIN + iteration(50, 10) + iteration(100, 20)
 
 
-def test_a_resumed_training_goes_on_in_another_log(tmp_path):
-    first = line(0, 'Start training from epoch: 0, iter: 0') + iteration(10, 10) + validation(11, 1) + iteration(30, 20)
-    second = line(0, 'Start training from epoch: 0, iter: 10') + iteration(40, 20) + validation(41, 2)
-    (tmp_path / 'train_x_20260102_030000.log').write_text(first)
-    (tmp_path / 'train_x_20260102_040000.log').write_text(second)
-    log = read_training_log(tmp_path, 20)
-    assert log.seconds_per_iteration == pytest.approx((1 + 4) / 2)  # the first one's 11 to 20 were done again
-    assert log.curves == {'psnr': [(10, 1), (20, 2)]}
-
-
-def test_the_first_epoch_counts_only_where_there_is_no_other(tmp_path):
-    drawn = line(0, 'Start training from epoch: 0, iter: 0') + iteration(50, 10) + iteration(100, 20)
-    path = tmp_path / 'train_x_20260102_030000.log'
-    path.write_text(drawn)
-    assert read_training_log(tmp_path, 40)[:2] == (5, True)
-    path.write_text(drawn + iteration(110, 30, epoch=1))
-    assert read_training_log(tmp_path, 40)[:2] == (1, False)
-
-
-def test_a_log_of_nothing(tmp_path):
-    (tmp_path / 'train_x_20260102_030000.log').write_text('Traceback\n')
-    assert read_training_log(tmp_path, 20) == (None, True, {})
+@pytest.mark.parametrize('logs, seconds, first_epoch_only, curves', [
+    # ten iterations take 20, 30 and 20 seconds; validation and what is before the first do not count
+    ([BEGIN + iteration(20, 10) + line(25, 'Saving models.') + validation(60, 20) + iteration(90, 20) +
+      iteration(110, 30) + line(111, 'End of training. Time consumed: 0:01:00') + validation(200, 25.5)],
+     2, True, {'psnr': [(10, 20), (30, 25.5)]}),
+    # a resumed training, which repeats the iterations from 11 to 20
+    ([BEGIN + iteration(10, 10) + validation(11, 1) + iteration(30, 20),
+      line(0, 'Start training from epoch: 0, iter: 10') + iteration(40, 20) + validation(41, 2)],
+     (1 + 4) / 2, True, {'psnr': [(10, 1), (20, 2)]}),
+    ([FIRST_EPOCH], 5, True, {}),
+    ([FIRST_EPOCH + iteration(110, 30, epoch=1)], 1, False, {}),
+    (['Traceback\n'], None, True, {}),
+])  # yapf: disable
+def test_times_and_curves_are_read_from_logs(tmp_path, logs, seconds, first_epoch_only, curves):
+    for number, text in enumerate(logs):
+        (tmp_path / f'train_x_20260102_03000{number}.log').write_text(text)
+    assert read_training_log(tmp_path, 30) == (seconds, first_epoch_only, curves)
 
 
 # ---------------------------------------------------------------- cost
-def test_cost_of_a_network_that_can_be_counted_by_hand():
-    """A convolution, a PReLU and a convolution, at the input's size."""
-    network = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
-    cost = measure_cost(network, [512, 640], 4, 'cpu')
-    assert cost['params'] == 3 * 4 * 9 + 4 + 4 + 4 * 12 * 9 + 12
-    assert cost['flops'] == 2 * 512 * 640 * 9 * (3 * 4 + 4 * 12)
+COMPACT = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
+
+
+@pytest.mark.parametrize('network, params, flops', [
+    # a convolution, a PReLU and a convolution, at the input's size
+    (COMPACT, 3 * 4 * 9 + 4 + 4 + 4 * 12 * 9 + 12, 2 * 48 * 64 * 9 * (3 * 4 + 4 * 12)),
+    (dict(type='Bicubic', upscale=8), 0, 0),
+])  # yapf: disable
+def test_cost_of_networks_that_can_be_counted_by_hand(monkeypatch, network, params, flops):
+    monkeypatch.setattr('dic_plugin.benchmark.cost.MIN_SECONDS', 0)
+    peaks = iter([8192, 4096])  # the kernel counts in steps: a small peak may be below the start
+    monkeypatch.setattr('dic_plugin.benchmark.cost._peak_memory', lambda device: next(peaks))
+    cost = measure_cost(network, [48, 64], 2, 'cpu')
+    assert (cost['params'], cost['flops'], cost['peak_memory']) == (params, flops, 0)
     assert cost['images_per_second'] > 0
 
 
-def test_a_network_too_small_to_be_weighed(monkeypatch):
-    """The kernel counts in lots: the peak may be told a little lower than the start."""
-    told = iter([8192, 4096])
-    monkeypatch.setattr('dic_plugin.benchmark.cost._peak_memory', lambda device: next(told))
-    assert measure_cost(dict(type='SRVGGNetCompact', num_feat=2, num_conv=0), [4, 4], 1, 'cpu')['peak_memory'] == 0
-
-
-def test_bicubic_has_no_parameters():
-    cost = measure_cost(dict(type='Bicubic', upscale=8), [16, 16], 1, 'cpu')
-    assert (cost['params'], cost['flops']) == (0, 0)
+def test_memory_is_measured_in_a_separate_process(tmp_path):
+    """There no allocator has memory that earlier work has left."""
+    options = tmp_path / 'cost.json'
+    options.write_text(json.dumps(dict(network_g=COMPACT, lq_size=[512, 640], batch_size=4, device='cpu')))
+    command = [sys.executable, '-m', 'dic_plugin.benchmark.cost', str(options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    peak = json.loads(done.stdout.splitlines()[-1])['peak_memory']
+    output_bytes = 4 * 3 * 1024 * 1280 * 4
+    assert peak is None or output_bytes <= peak < 10 * output_bytes
 
 
 # ---------------------------------------------------------------- processes
@@ -166,7 +161,7 @@ def test_models_share_the_cores_unless_told_otherwise(monkeypatch):
 
 
 # ---------------------------------------------------------------- tables
-def test_what_makes_figures_incomparable_is_said():
+def test_facts_that_make_figures_incomparable_are_listed():
 
     def run(name, batch, **training):
         model = SimpleNamespace(
@@ -231,8 +226,7 @@ def test_one_benchmark_at_a_time_uses_a_folder(tmp_path):
         with pytest.raises(ValueError, match='is in use by another benchmark'), Workspace(tmp_path).locked():
             pass
         code = 'import os, sys, time\nprint("up", flush=True)\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)'
-        thread = threading.Thread(
-            target=machine.run, args=(['-c', code, str(tmp_path / 'end')], tmp_path / 'log'))
+        thread = threading.Thread(target=machine.run, args=(['-c', code, str(tmp_path / 'end')], tmp_path / 'log'))
         thread.start()
         while not (tmp_path / 'log').exists() or 'up' not in (tmp_path / 'log').read_text():
             time.sleep(0.05)
@@ -260,23 +254,6 @@ def test_a_closed_terminal_is_an_interruption(tmp_path, monkeypatch, name, statu
         assert signal.getsignal(number) == (signal.SIG_IGN if name == 'ignored' else signal.SIG_DFL)
     finally:
         signal.signal(number, before)
-
-
-def test_fingerprint_is_of_the_content(tmp_path):
-    (tmp_path / 'a').write_bytes(b'abc')
-    assert fingerprint(tmp_path / 'a') == 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
-
-
-def test_memory_is_measured_in_a_process_of_its_own(tmp_path):
-    """There no allocator has memory at hand that earlier work has left."""
-    options = tmp_path / 'cost.json'
-    network = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
-    options.write_text(json.dumps(dict(network_g=network, lq_size=[512, 640], batch_size=4, device='cpu')))
-    command = [sys.executable, '-m', 'dic_plugin.benchmark.cost', str(options)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    peak = json.loads(done.stdout.splitlines()[-1])['peak_memory']
-    output_bytes = 4 * 3 * 1024 * 1280 * 4
-    assert peak is None or output_bytes <= peak < 10 * output_bytes
 
 
 def test_a_dic_that_is_not_trained_has_no_landmarks_of_its_own():
