@@ -1,20 +1,12 @@
-"""Models compared on the same images: trained, tested and measured in one way, whatever they are.
+"""Comparison of models that are trained, tested and measured in the same way, on the same images.
 
-    plan.py           the YAML file, read and checked
-    options.py        from the plan to BasicSR's option files; budgets
-    workspace.py      what is where in the results folder, and what is done already
-    machine.py        child processes: one per GPU or several on the CPU, with logs and reasons of failures
-    test_set.py       the test images and landmarks as files, the same for all
-    training_log.py   time and learning curve out of BasicSR's log
-    cost.py           parameters, operations, speed and memory of a network
-    measure.py        quality and landmark errors, by dic_plugin.evaluation
-    own_landmarks.py  errors of the landmarks that DIC itself finds
-    stages.py         the stages of one run: training, testing, cost, measuring
+    plan.py           the YAML file, checked; options.py: BasicSR's option files made from it
+    workspace.py      the results folder and the records of finished stages
+    machine.py        child processes: one per GPU, or several on the CPU
+    test_set.py       the test images as files
+    stages.py         training, testing, cost (cost.py) and measures (measure.py) of one run
+    training_log.py   times and learning curves from BasicSR's log
     run.py            all runs, side by side
-    columns.py        what the tables show
-    table.py          Markdown, CSV and JSON
-    plots.py          quality against cost, learning curves, cumulative landmark error
-    gallery.py        the same faces across models
-    page.py           the HTML page, with page_parts.py
-    report.py         writes all of these
+    tables.py         columns, tables, CSV and JSON; plots.py: figures
+    report.py         writes everything; Markdown and HTML by templates/
 """

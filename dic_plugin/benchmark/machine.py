@@ -7,9 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence, Set
+from typing import Callable, Dict, Optional, Sequence, Set
 
 import torch
 
@@ -21,17 +20,16 @@ LONGEST_REASON = 300
 
 
 class Failed(RuntimeError):
-    """A stage of a model failed; the message is the reason, fit for a table's row."""
+    """A stage of a model failed; the message is the reason, short enough for a row of a table."""
 
 
 class Machine:
-    """Where the processes run.
+    """The devices on which processes run.
 
     Args:
-        gpus: numbers of GPUs, as torch counts them; one process at a time on each. Empty: the CPU.
-        jobs: processes at a time on the CPU. Every one gets an equal part of the cores as its number of threads:
-            OpenMP processes with more threads than cores wait for each other and become ten times slower. A smaller
-            OMP_NUM_THREADS in the environment is respected.
+        gpus: Numbers of GPUs, as torch counts them; one process at a time runs on each. Empty: the CPU.
+        jobs: Number of processes at a time on the CPU. Each gets an equal share of the cores as its threads, or
+            OMP_NUM_THREADS if that is less: OpenMP becomes ten times slower with more threads than cores.
     """
 
     def __init__(self, gpus: Sequence[int] = (), jobs: int = 1) -> None:
@@ -40,7 +38,7 @@ class Machine:
         self.threads = num_threads(self.jobs)
         self.num_gpu = 1 if self.gpus else 0  # BasicSR's option
         self.device = f'cuda:{self.gpus[0]}' if self.gpus else 'cpu'
-        self.kept_open: Sequence[int] = ()  # files that children hold open, too, see Workspace.locked
+        self.kept_open: Sequence[int] = ()  # files that children keep open also, see Workspace.locked
         self._slots: 'queue.Queue[Optional[int]]' = queue.Queue()
         for slot in self.gpus or [None] * self.jobs:
             self._slots.put(slot)
@@ -49,7 +47,7 @@ class Machine:
         self._stopped = False
 
     def description(self) -> str:
-        """What the times are of: the device, threads, torch, and whether DIC's native operation is there."""
+        """Return the device, number of threads and version of torch, which times depend on."""
         if self.gpus:
             name = ', '.join(dict.fromkeys(torch.cuda.get_device_name(gpu) for gpu in self.gpus))
         else:
@@ -59,23 +57,27 @@ class Machine:
             name += '' if native_is_available() else ', without the native operation of dic_plugin'
         return f'{name}; torch {torch.__version__}'
 
-    @contextmanager
-    def slot(self) -> Iterator[Optional[int]]:
-        """A free GPU's number (None: a share of the CPU), for the time of the block."""
+    def run(self, arguments: Sequence[str], log: Path, begin: Callable[[], None] = lambda: None) -> None:
+        """Run a Python process to its end on a free GPU or share of the CPU.
+
+        Args:
+            arguments: Those of Python.
+            log: The file that its output is appended to.
+            begin: Called when the process is about to start.
+
+        Raises:
+            Failed: It failed or was stopped; gives the reason from its output.
+        """
         slot = self._slots.get()
         try:
-            yield slot
+            begin()
+            self._run(arguments, log, slot)
         finally:
             self._slots.put(slot)
 
-    def run(self, arguments: Sequence[str], log: Path, slot: Optional[int]) -> None:
-        """Run a Python process to its end; what it prints goes to ``log``.
-
-        Raises:
-            Failed: it failed or was stopped, with the reason that its output gives.
-        """
+    def _run(self, arguments: Sequence[str], log: Path, slot: Optional[int]) -> None:
         with open(log, 'ab') as file:
-            begin = file.tell()
+            start = file.tell()
             with self._lock:
                 if self._stopped:
                     raise Failed('interrupted')
@@ -93,7 +95,7 @@ class Machine:
         if self._stopped:
             raise Failed('interrupted')
         if code:
-            raise Failed(reason_of(log.read_bytes()[begin:].decode('utf-8', 'replace'), code))
+            raise Failed(reason_of(log.read_bytes()[start:].decode('utf-8', 'replace'), code))
 
     def stop(self) -> None:
         """End all children, and start no more."""
@@ -101,22 +103,27 @@ class Machine:
             self._stopped = True
             for child in self._children:
                 if os.name == 'posix':
-                    os.killpg(child.pid, signal.SIGTERM)  # loader workers, too
+                    os.killpg(child.pid, signal.SIGTERM)  # with its data loader workers
                 else:
                     child.terminate()
 
     def _environment(self, slot: Optional[int]) -> Dict[str, str]:
+        visible = [name for name in os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',') if name]
+        # An empty list hides the GPUs from a run on the CPU.
+        gpu = '' if slot is None else visible[slot] if visible else str(slot)
+        path = os.pathsep.join(filter(None, [PACKAGE_ROOT, os.environ.get('PYTHONPATH')]))
         threads = str(self.threads)
-        env = dict(os.environ, OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads, PYTHONUNBUFFERED='1')
-        env['PYTHONPATH'] = os.pathsep.join(filter(None, [PACKAGE_ROOT, env.get('PYTHONPATH')]))
-        visible = [name for name in env.get('CUDA_VISIBLE_DEVICES', '').split(',') if name]
-        # an empty list hides the GPUs from a run on the CPU
-        env['CUDA_VISIBLE_DEVICES'] = '' if slot is None else visible[slot] if visible else str(slot)
-        return env
+        return dict(
+            os.environ,
+            OMP_NUM_THREADS=threads,
+            MKL_NUM_THREADS=threads,
+            PYTHONUNBUFFERED='1',
+            PYTHONPATH=path,
+            CUDA_VISIBLE_DEVICES=gpu)
 
 
 def reason_of(output: str, code: int) -> str:
-    """Why a process failed, in one line: its last error, or else the last line of its output.
+    """Return why a process failed, in one line: its last error, or else the last line of its output.
 
     >>> reason_of('Traceback (most recent call last):\\n  ...\\nValueError: no such face\\n  sorry', 1)
     'ValueError: no such face'
@@ -126,28 +133,26 @@ def reason_of(output: str, code: int) -> str:
         return f'ended by {name}' + (' (out of memory, or killed from outside?)' if name == 'SIGKILL' else '')
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.match(r'(Error in the options|[\w.]*(Error|Exception|Interrupt)):', line)]
-    reason = (errors or lines or [f'exit status {code} without a word'])[-1]
+    reason = (errors or lines or [f'exit status {code} without output'])[-1]
     return reason if len(reason) <= LONGEST_REASON else reason[:LONGEST_REASON] + ' ...'
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def num_threads(jobs: int) -> int:
-    """Threads for each of so many processes at a time: its part of the cores, or OMP_NUM_THREADS if that is less."""
+    """Return the number of threads for each of ``jobs`` processes at a time."""
     share = max(1, num_cores() // jobs)
     asked = os.environ.get('OMP_NUM_THREADS', '')
     return min(share, int(asked)) if asked.isdigit() and int(asked) > 0 else share
 
 
 def processor() -> str:
-    """The processor's name, where the system tells it."""
+    """Return the name of the processor, if the system gives it, or of its architecture."""
     try:
-        names: List[str] = re.findall(r'model name\s*: (.*)', Path('/proc/cpuinfo').read_text(encoding='utf-8'))
+        name = re.search(r'model name\s*: (.*)', Path('/proc/cpuinfo').read_text(encoding='utf-8'))
     except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()
+        name = None
+    return name[1] if name else platform.processor() or platform.machine()

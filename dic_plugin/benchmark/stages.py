@@ -1,7 +1,7 @@
-"""The stages of one run: training and testing by BasicSR in processes of their own, cost, and measuring.
+"""The stages of one run: training and testing by BasicSR in separate processes, cost, and measures.
 
-A stage that finished with equal inputs is not done again. A training that was interrupted goes on where it stopped;
-one whose options have changed since starts again, and the old one is set aside.
+A stage that finished with equal inputs is not repeated. An interrupted training resumes; if its options have changed
+since, it starts again, and the old experiment is renamed.
 """
 import hashlib
 import inspect
@@ -16,9 +16,8 @@ from basicsr.utils.registry import METRIC_REGISTRY
 
 from dic_plugin import __version__
 from dic_plugin.benchmark.machine import Failed, Machine
-from dic_plugin.benchmark.measure import measure
+from dic_plugin.benchmark.measure import measure, own_landmark_errors
 from dic_plugin.benchmark.options import option_text, testing_options, training_options
-from dic_plugin.benchmark.own_landmarks import own_landmark_errors
 from dic_plugin.benchmark.plan import EvaluatorPlan, ModelPlan, Plan
 from dic_plugin.benchmark.test_set import TestSet
 from dic_plugin.benchmark.training_log import read_training_log
@@ -33,16 +32,16 @@ _PIPELINE = 'import sys; from dic_plugin.launch import {0}; sys.exit({0}(sys.arg
 
 @dataclass
 class Run:
-    """A model at one budget, and what is known of it so far.
+    """A model at one budget, with the results of its stages so far.
 
     Attributes:
-        name: of its folders.
-        model: as planned, with the options of this budget.
-        training: ``iterations``, ``seconds_per_iteration`` (None if its log has none), ``first_epoch_only`` (faces were
-            being drawn meanwhile), ``curves``, and on what ``machine`` and ``date``; empty if it was not trained here.
-        cost: see dic_plugin.benchmark.cost.
-        measured: see dic_plugin.benchmark.measure.
-        failed: the stage that failed, and why.
+        name: Name of its folders.
+        model: The model, with the options of this budget.
+        training: ``iterations``, ``seconds_per_iteration``, ``first_epoch_only`` and ``curves`` (see TrainingLog),
+            ``machine`` and ``date``; empty if it was not trained here.
+        cost: See measure_cost.
+        measured: See measure.
+        failed: The stage that failed, and the reason.
     """
     name: str
     model: ModelPlan
@@ -59,23 +58,21 @@ class Run:
 
 
 class Stages:
-    """Does the stages of runs of a plan. They raise Failed, OSError or ValueError where they fail."""
+    """The stages of the runs of a plan. They raise Failed, OSError or ValueError if they fail."""
 
     def __init__(self, plan: Plan, workspace: Workspace, machine: Machine, test_set: TestSet,
                  say: Callable[[str], None]) -> None:
         self.plan, self.workspace, self.machine, self.test_set, self.say = plan, workspace, machine, test_set, say
 
-    # ---------------------------------------------------------------- training
     def train(self, run: Run, start: Optional[Run] = None) -> None:
-        """Train a run that is trained here; ``start``: the one whose weights it starts from."""
-        if not run.model.is_trained_here:
-            return
-        pretrained = None if start is None else self.weights(start)
-        param_key = 'params' if start is None else start.model.param_key
-        run.training = self._train(run.name, run.model.options, pretrained, param_key)
+        """Train a run, unless its weights are given; ``start`` is the run whose weights it starts from."""
+        if run.model.is_trained_here:
+            pretrained = None if start is None else self.weights(start)
+            param_key = 'params' if start is None else start.model.param_key
+            run.training = self._train(run.name, run.model.options, pretrained, param_key)
 
     def train_evaluator(self, plan: EvaluatorPlan) -> Path:
-        """Weights of an evaluator; trained first if its plan says so."""
+        """Return the weights of an evaluator, which is trained first if its plan has a recipe."""
         if plan.weights is not None:
             return Path(plan.weights)
         name = f'evaluator_{plan.name}'
@@ -84,124 +81,112 @@ class Stages:
 
     def _train(self, name: str, options: Mapping[str, Any], pretrained: Optional[Path],
                param_key: str) -> Dict[str, Any]:
-        inputs = dict(options=options, starts_from=None if pretrained is None else fingerprint(pretrained))
-        done = self.workspace.finished(name, 'train', inputs)
-        if done is not None and self.workspace.weights(name).is_file():
-            return done
-        experiment = self.workspace.experiment(name)
-        if experiment.exists() and not self.workspace.began(name, 'train', inputs):
-            self.say(f'[{name}] options have changed: trains again; the earlier training is set aside')
-            set_aside(experiment)
-        self.workspace.begin(name, 'train', inputs)
-        content = training_options(options, name, self.machine.num_gpu, pretrained and str(pretrained), param_key)
-        total = options['train']['total_iter']
-        self._pipeline('train', name, content, f'trains {total} iterations', '--auto_resume')
-        log = read_training_log(experiment, total)
-        return self.workspace.finish(
-            name, 'train', inputs,
-            dict(iterations=total, machine=self.machine.description(), date=date.today().isoformat(), **log._asdict()))
+        experiment, total = self.workspace.experiment(name), options['train']['total_iter']
+
+        def reset() -> None:
+            if experiment.exists():
+                self.say(f'[{name}] options have changed: trains again; the earlier training is set aside')
+                set_aside(experiment)
+
+        def work() -> Dict[str, Any]:
+            content = training_options(options, name, self.machine.num_gpu, pretrained and str(pretrained), param_key)
+            self._pipeline('train', name, content, f'trains {total} iterations', '--auto_resume')
+            log = read_training_log(experiment, total)._asdict()
+            return dict(iterations=total, machine=self.machine.description(), date=date.today().isoformat(), **log)
+
+        inputs = dict(options=options, starts_from=pretrained and fingerprint(pretrained))
+        return self.workspace.once(name, 'train', inputs, work, self.workspace.weights(name).is_file(), reset)
 
     def weights(self, run: Run) -> Optional[Path]:
-        """The checkpoint of a run; None if it has nothing to train."""
+        """Return the checkpoint of a run; None if there is nothing to train."""
         if run.model.untrained:
             return None
         return Path(run.model.weights) if run.model.weights else self.workspace.weights(run.name)
 
-    # ---------------------------------------------------------------- testing
     def test(self, run: Run) -> None:
-        """Let BasicSR's test loop write the results of a run."""
-        inputs = self._test_inputs(run)
-        if self.workspace.finished(run.name, 'test', inputs) is not None and self._has_all_pictures(run):
-            return
+        """Write the results of a run by BasicSR's test loop."""
         weights = self.weights(run)
-        content = testing_options(run.model.options, run.name, self.machine.num_gpu, self.test_set.dataset(), weights
-                                  and str(weights), run.model.param_key)
-        self.workspace.begin(run.name, 'test', inputs)
-        set_aside(self.workspace.root / 'results' / run.name)
-        self._pipeline('test', run.name, content, f'tests {len(self.test_set.names)} images')
-        self.workspace.finish(run.name, 'test', inputs, {})
+
+        def work() -> Dict[str, Any]:
+            set_aside(self.workspace.root / 'results' / run.name)
+            content = testing_options(run.model.options, run.name, self.machine.num_gpu, self.test_set.dataset(),
+                                      weights and str(weights), run.model.param_key)
+            self._pipeline('test', run.name, content, f'tests {len(self.test_set.names)} images')
+            return {}
+
+        self.workspace.once(run.name, 'test', self._test_inputs(run), work, self._has_all_pictures(run))
 
     def _test_inputs(self, run: Run) -> Dict[str, Any]:
         weights, options = self.weights(run), run.model.options
         return dict(
-            weights=None if weights is None else fingerprint(weights),
+            weights=weights and fingerprint(weights),
             param_key=run.model.param_key,
             network_g=options['network_g'],
             model_type=options['model_type'],
             test_set=self.test_set.inputs)
 
-    def _pictures(self, run: Run) -> Path:
-        return self.workspace.pictures(run.name, self.test_set.name)
-
     def _has_all_pictures(self, run: Run) -> bool:
-        folder, names = self._pictures(run), self.test_set.names
+        folder, names = self.workspace.pictures(run.name, self.test_set.name), self.test_set.names
         if not folder.is_dir() or not any(folder.iterdir()):
             return False
         return len(pair_names(open_results(str(folder)).names, names).pairs) == len(names)
 
     def _pipeline(self, what: str, name: str, options: Mapping[str, Any], said: str, *arguments: str) -> None:
-        """Run BasicSR's train_pipeline or test_pipeline on an option file that is written for it."""
-        file, log = self.workspace.option_file(name, what), self.workspace.log(name, what)
-        root = str(self.workspace.root)
+        """Run BasicSR's train_pipeline or test_pipeline with an option file that is written for it."""
+        file, log = self.workspace.root / 'options' / f'{name}_{what}.yml', self.workspace.log(name, what)
         write_text(file, option_text(options, f'{name}: written by dic-benchmark'))
-        with self.machine.slot() as slot:
-            self.say(f'[{name}] {said} (log: {log})')
-            self.machine.run(['-c', _PIPELINE.format(what), root, '-opt', str(file), *arguments], log, slot)
+        code, root = _PIPELINE.format(what), str(self.workspace.root)
+        self.machine.run(['-c', code, root, '-opt', str(file), *arguments], log,
+                         lambda: self.say(f'[{name}] {said} (log: {log})'))
 
-    # ---------------------------------------------------------------- measuring
     def cost(self, run: Run) -> None:
-        """Measure what the network of a run costs; once for all runs with the same network."""
+        """Measure the cost of a run's network, once for all runs of a model."""
+        name = run.model.name
         inputs = dict(
             network_g=run.model.options['network_g'],
             lq_size=self.test_set.lq_size,
             batch_size=self.plan.speed_batch_size,
             device='cuda' if self.machine.gpus else 'cpu')
-        key = dict(inputs, machine=self.machine.description())
-        done = self.workspace.finished(run.model.name, 'cost', key)
-        if done is None:
-            log = self.workspace.log(run.model.name, 'cost')
-            options = self.workspace.root / 'options' / f'{run.model.name}_cost.json'
+
+        def work() -> Dict[str, Any]:
+            log = self.workspace.log(name, 'cost')
+            options = self.workspace.root / 'options' / f'{name}_cost.json'
             write_text(options, json.dumps(inputs))
             log.unlink(missing_ok=True)
-            with self.machine.slot() as slot:
-                self.say(f'[{run.model.name}] measures speed and memory')
-                self.machine.run(['-m', 'dic_plugin.benchmark.cost', str(options)], log, slot)
-            result = json.loads(log.read_text(encoding='utf-8').splitlines()[-1])
-            done = self.workspace.finish(run.model.name, 'cost', key, result)
-        run.cost = done
+            self.machine.run(['-m', 'dic_plugin.benchmark.cost', str(options)], log,
+                             lambda: self.say(f'[{name}] measures speed and memory'))
+            return json.loads(log.read_text(encoding='utf-8').splitlines()[-1])
+
+        run.cost = self.workspace.once(name, 'cost', dict(inputs, machine=self.machine.description()), work)
 
     def measure(self, run: Run, evaluators: Mapping[str, LandmarkEvaluator], weights: Mapping[str, Path]) -> None:
-        """Measure the results of a run; ``weights``: the evaluators' files."""
-        inputs = dict(
-            self._test_inputs(run),
-            evaluators={
-                name: fingerprint(path)
-                for name, path in weights.items()
-            },
-            protocols=self.plan.protocols,
-            metrics={
-                name: dict(option, source=_source(option['type']))
-                for name, option in self.plan.metrics.items()
-            },
-            dic_plugin=__version__)
-        done = self.workspace.finished(run.name, 'measure', inputs)
-        if done is None:
-            pictures = self._pictures(run)
+        """Measure the results of a run; ``weights``: the files of the evaluators."""
+        plan = self.plan
+
+        def work() -> Dict[str, Any]:
+            pictures = self.workspace.pictures(run.name, self.test_set.name)
             if not pictures.is_dir():
                 raise Failed(f'BasicSR\'s test loop wrote no pictures into {pictures}')
             self.say(f'[{run.name}] measures {len(self.test_set.names)} results')
-            result = measure(str(pictures), self.test_set, evaluators, self.plan.protocols, self.plan.metrics)
+            result = measure(str(pictures), self.test_set, evaluators, plan.protocols, plan.metrics)
             own = own_landmark_errors(run.model.options['network_g'], self.weights(run), run.model.param_key,
                                       self.test_set, self.machine.device)
             result['values'].update(own)
             result['estimates'].update({key: estimate(np.array(errors))._asdict() for key, errors in own.items()})
-            done = self.workspace.finish(run.name, 'measure', inputs, result)
-        run.measured = done
+            return result
+
+        inputs = dict(
+            self._test_inputs(run),
+            evaluators={name: fingerprint(path) for name, path in weights.items()},
+            protocols=plan.protocols,
+            metrics={name: dict(option, source=_source(option['type'])) for name, option in plan.metrics.items()},
+            dic_plugin=__version__)  # yapf: disable
+        run.measured = self.workspace.once(run.name, 'measure', inputs, work)
 
 
 def _source(metric: str) -> str:
-    """Fingerprint of a registered metric's code, so that an edited one is measured anew; '' where there is none."""
+    """Return a fingerprint of a metric's code, so that an edited metric is measured again; '' if there is none."""
     try:
         return hashlib.sha256(inspect.getsource(METRIC_REGISTRY.get(metric)).encode()).hexdigest()
-    except (OSError, TypeError):  # compiled, or typed in
+    except (OSError, TypeError):  # compiled, or defined interactively
         return ''

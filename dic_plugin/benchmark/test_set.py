@@ -1,4 +1,4 @@
-"""The test images as files: every model gets the same low-quality images, and is judged by the same originals."""
+"""The test images as files: every model reads the same low-quality images and is compared with the same originals."""
 import os
 import shutil
 from pathlib import Path
@@ -18,14 +18,14 @@ class TestSet(NamedTuple):
     """Folders of images with equal names, and true landmarks.
 
     Attributes:
-        name: of the dataset.
-        gt, lq: folders of PNG files.
-        annotations: annotation file (.npz), or None without landmarks.
-        names: file names without extension, in order.
-        lq_size: height and width of the low-quality images.
-        inputs: what they were made from.
+        name: Name of the dataset.
+        gt, lq: Folders of PNG files.
+        annotations: The annotation file (.npz), or None without landmarks.
+        names: File names without extension, in order.
+        lq_size: Height and width of the low-quality images.
+        inputs: The options that the files were made from.
     """
-    __test__ = False  # for pytest, by whose rule this is a test
+    __test__ = False  # its name looks like that of a test to pytest
 
     name: str
     gt: str
@@ -35,8 +35,16 @@ class TestSet(NamedTuple):
     lq_size: List[int]
     inputs: Dict[str, Any]
 
+    @property
+    def landmarks(self) -> Dict[str, np.ndarray]:
+        """True landmarks ``K,2`` by name of the image; empty if there are none."""
+        if self.annotations is None:
+            return {}
+        annotations = FaceAnnotations.load(self.annotations)
+        return dict(zip(annotations.names.tolist(), annotations.landmarks))
+
     def dataset(self) -> Dict[str, Any]:
-        """BasicSR's options for it."""
+        """Return BasicSR's options of this dataset."""
         return dict(
             name=self.name,
             type='PairedImageDataset',
@@ -46,35 +54,30 @@ class TestSet(NamedTuple):
 
 
 def write_test_set(options: Mapping[str, Any], workspace: Workspace) -> TestSet:
-    """Write what a dataset gives into ``test_set/``, once.
+    """Write the images of a dataset into ``test_set/``, once.
 
     Args:
-        options: of a BasicSR dataset that gives ``lq``, ``gt`` and perhaps ``landmarks``.
-        workspace: where.
+        options: Options of a BasicSR dataset that gives ``lq``, ``gt`` and optionally ``landmarks``.
+        workspace: The results folder.
 
     Raises:
-        FileNotFoundError, ValueError: the dataset's own; or it has no face, no ``gt``, or a name twice.
+        FileNotFoundError, ValueError: Those of the dataset; or it is empty, has no ``gt``, or two images of one name.
     """
     folder = workspace.root / 'test_set'
-    inputs = dict(options)
-    done = workspace.finished('test_set', 'images', inputs) if folder.is_dir() else None
-    if done is None:
-        temporary = folder.with_name(f'test_set.{os.getpid()}.tmp')
-        try:
-            done = _write(build_dataset(dict(options)), temporary)
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        workspace.finish('test_set', 'images', inputs, done)
+
+    def write() -> Dict[str, Any]:
+        shutil.rmtree(folder, ignore_errors=True)
+        return _write(build_dataset(dict(options)), folder)
+
+    done = workspace.once('test_set', 'images', options, write, is_intact=folder.is_dir())
     annotations = str(folder / 'annotations.npz') if done['annotated'] else None
     return TestSet(options['name'], str(folder / 'gt'), str(folder / 'lq'), annotations, done['names'], done['lq_size'],
-                   inputs)
+                   dict(options))
 
 
 def _write(dataset: Any, folder: Path) -> Dict[str, Any]:
-    names, landmarks, sizes = [], [], []
+    landmarks: Dict[str, np.ndarray] = {}
+    sizes: Dict[str, Any] = {}
     for kind in ('gt', 'lq'):
         (folder / kind).mkdir(parents=True)
     for index in range(len(dataset)):
@@ -82,22 +85,22 @@ def _write(dataset: Any, folder: Path) -> Dict[str, Any]:
         if 'gt' not in face or 'lq' not in face:
             raise ValueError(f'test_set: {type(dataset).__name__} gives {", ".join(face)}; expected lq and gt.')
         name = os.path.splitext(os.path.basename(face['gt_path']))[0]
-        if name in names:
+        if name in sizes:
             raise ValueError(f'test_set: two images are called {name!r}; expected different names.')
-        names.append(name)
         for kind in ('gt', 'lq'):
-            image = tensor2img(face[kind])
             path = str(folder / kind / f'{name}.png')
-            if not cv2.imwrite(path, image):
+            if not cv2.imwrite(path, tensor2img(face[kind])):
                 raise ValueError(f'{path}: cannot be written.')
-        sizes.append(face['gt'].shape[:0:-1])
+        sizes[name] = face['gt'].shape[:0:-1]
         if 'landmarks' in face:
-            landmarks.append(face['landmarks'].numpy())
-    if not names:
-        raise ValueError(f'test_set: {type(dataset).__name__} holds no image.')
-    if len(landmarks) == len(names):
-        num_keypoints = landmarks[0].shape[0]
-        order = next((order for order, number in ORDERS.items() if number == num_keypoints), f'points{num_keypoints}')
-        FaceAnnotations(np.array(names), np.float32(landmarks), order,
-                        np.int32(sizes)).save(str(folder / 'annotations.npz'))
-    return dict(names=names, annotated=len(landmarks) == len(names), lq_size=list(face['lq'].shape[1:]))
+            landmarks[name] = face['landmarks'].numpy()
+    if not sizes:
+        raise ValueError(f'test_set: {type(dataset).__name__} has no images.')
+    names, is_annotated = list(sizes), len(landmarks) == len(sizes)
+    if is_annotated:
+        points = np.float32(list(landmarks.values()))
+        order = next((order for order, number in ORDERS.items() if number == points.shape[1]),
+                     f'points{points.shape[1]}')
+        FaceAnnotations(np.array(names), points, order, np.int32(list(sizes.values()))).save(
+            str(folder / 'annotations.npz'))  # yapf: disable
+    return dict(names=names, annotated=is_annotated, lq_size=list(face['lq'].shape[1:]))

@@ -1,11 +1,11 @@
-"""The results folder of a benchmark: where everything is, and what has been done with which inputs.
+"""The results folder of a benchmark: where files are, and which stages are done with which inputs.
 
     benchmark.yml               the plan, as last run
-    options/<run>_train.yml     BasicSR's option files, which can be run by hand, too
-    experiments/<run>/          what BasicSR's training writes; results/<run>/ what its testing writes
+    options/<run>_train.yml     BasicSR's option files, which can also be run by hand
+    experiments/<run>/          output of BasicSR's training; results/<run>/ of its testing
     test_set/                   gt/, lq/, annotations.npz
-    records/<run>.<stage>.json  what a stage was given and what came out
-    logs/<run>.<stage>.txt      what its process said
+    records/<run>.<stage>.json  inputs and result of a stage
+    logs/<run>.<stage>.txt      output of its process
     table.md, index.html, ...   the report
 """
 import hashlib
@@ -13,7 +13,7 @@ import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
 
 from basicsr.utils import get_time_str
 
@@ -26,10 +26,7 @@ except ImportError:  # Windows
 
 
 class Workspace:
-    """Paths below ``root``, and records of finished stages.
-
-    A stage is done if it finished with equal inputs: what has changed is done again, what has not is not.
-    """
+    """Paths below ``root``, and records of finished stages."""
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
@@ -38,12 +35,12 @@ class Workspace:
 
     @contextmanager
     def locked(self) -> Iterator[Tuple[int, ...]]:
-        """Inside, nobody else uses the folder (not on Windows).
+        """Keep other benchmarks out of the folder while the block runs (not on Windows).
 
-        Yields the open files that hold it. A child process that keeps them open holds it, too, if this one is killed.
+        Yields the open files that hold the lock. A child process that inherits them holds it if this process is killed.
 
         Raises:
-            ValueError: somebody else does.
+            ValueError: Another process holds the lock.
         """
         if fcntl is None:
             yield ()
@@ -56,68 +53,63 @@ class Workspace:
                                  'running; expected one at a time. End it, or choose another folder (-o).') from None
             yield (file.fileno(), )
 
-    # ---------------------------------------------------------------- paths
-    def option_file(self, run: str, what: str) -> Path:
-        """The option file of a run; ``what``: train or test."""
-        return self.root / 'options' / f'{run}_{what}.yml'
-
     def log(self, run: str, stage: str) -> Path:
-        """What the process of a stage printed."""
+        """Return the file with the output of a stage."""
         return self.root / 'logs' / f'{run}.{stage}.txt'
 
     def experiment(self, run: str) -> Path:
-        """BasicSR's experiment folder."""
+        """Return BasicSR's experiment folder."""
         return self.root / 'experiments' / run
 
     def weights(self, run: str) -> Path:
-        """The checkpoint that a finished training leaves."""
+        """Return the checkpoint of a finished training."""
         return self.experiment(run) / 'models' / 'net_g_latest.pth'
 
     def pictures(self, run: str, test_set: str) -> Path:
-        """The results of BasicSR's test loop."""
+        """Return the folder of results that BasicSR's test loop writes."""
         return self.root / 'results' / run / 'visualization' / test_set
 
-    # ---------------------------------------------------------------- records
-    def finished(self, run: str, stage: str, inputs: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-        """What came out of a stage that finished with these inputs; None if none did."""
-        record = self.record(run, stage)
-        return record.get('result') if record and record['inputs'] == _plain(inputs) else None
+    def once(self,
+             run: str,
+             stage: str,
+             inputs: Mapping[str, Any],
+             work: Callable[[], Mapping[str, Any]],
+             is_intact: bool = True,
+             reset: Callable[[], None] = lambda: None) -> Dict[str, Any]:
+        """Do a stage unless it is done: it finished with equal inputs, and its files are still there.
 
-    def began(self, run: str, stage: str, inputs: Mapping[str, Any]) -> bool:
-        """Whether this stage was last begun with these inputs, finished or not."""
-        record = self.record(run, stage)
-        return record is not None and record['inputs'] == _plain(inputs)
+        Args:
+            run, stage: The names of the stage.
+            inputs: Everything that the result depends on, as JSON values.
+            work: Does the stage and returns its result, as JSON values.
+            is_intact: Whether the files of a finished stage are still there.
+            reset: Called before a stage that was last begun with other inputs, or never.
 
-    def begin(self, run: str, stage: str, inputs: Mapping[str, Any]) -> None:
-        """Note that a stage is under way."""
-        self._write(run, stage, dict(inputs=inputs))
-
-    def finish(self, run: str, stage: str, inputs: Mapping[str, Any], result: Mapping[str, Any]) -> Dict[str, Any]:
-        """Note what came out; returns it as it will be read."""
-        self._write(run, stage, dict(inputs=inputs, result=result))
-        return _plain(result)
-
-    def record(self, run: str, stage: str) -> Optional[Dict[str, Any]]:
-        """The record of a stage: ``inputs``, and ``result`` if it is finished; None if none can be read."""
+        Returns:
+            The result, as read back from JSON.
+        """
+        path = self.root / 'records' / f'{run}.{stage}.json'
+        inputs = _as_read(inputs)
         try:
-            return json.loads(self._path(run, stage).read_text(encoding='utf-8'))
+            record = json.loads(path.read_text(encoding='utf-8'))
         except (FileNotFoundError, json.JSONDecodeError):
-            return None
+            record = {}
+        if record.get('inputs') != inputs:
+            reset()
+        elif is_intact and 'result' in record:
+            return record['result']
+        write_text(path, json.dumps(dict(inputs=inputs)))
+        result = _as_read(work())
+        write_text(path, json.dumps(dict(inputs=inputs, result=result)))
+        return result
 
-    def _write(self, run: str, stage: str, content: Mapping[str, Any]) -> None:
-        write_text(self._path(run, stage), json.dumps(content))  # figures may be NaN
 
-    def _path(self, run: str, stage: str) -> Path:
-        return self.root / 'records' / f'{run}.{stage}.json'
-
-
-def _plain(content: Any) -> Any:
-    """The content as it comes back from JSON."""
-    return json.loads(json.dumps(content))
+def _as_read(content: Mapping[str, Any]) -> Dict[str, Any]:
+    return json.loads(json.dumps(content))  # not strict: figures may be NaN
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         for block in iter(lambda: file.read(1 << 20), b''):
@@ -126,6 +118,6 @@ def fingerprint(path: Path) -> str:
 
 
 def set_aside(folder: Path) -> None:
-    """Rename a folder as BasicSR does, with ``_archived_`` and the time, if it is there."""
+    """Rename a folder, if it exists, as BasicSR does: with ``_archived_`` and the time."""
     if folder.exists():
         os.rename(folder, f'{folder}_archived_{get_time_str()}')

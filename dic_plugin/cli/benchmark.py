@@ -1,9 +1,9 @@
-"""Compares super-resolution models of BasicSR on the same faces: trains, tests and measures all of them in one way.
+"""Compare super-resolution models of BasicSR on the same faces: train, test and measure all of them in the same way.
 
     dic-benchmark -opt options/benchmark/synthetic_x8.yml [--jobs 2 | --gpus 0,1]
 
-Results are put into results/benchmark/<name>/: index.html, table.md, table.csv, table.json and plots. What is done is
-not done again, and what was interrupted goes on; a model that fails says why in its row. See docs/benchmark.md.
+The results are written to results/benchmark/<name>/: index.html, table.md, table.csv, table.json and plots. Finished
+stages are not repeated, interrupted ones resume, and the row of a failed model gives the reason. See docs/benchmark.md.
 """
 import argparse
 import os
@@ -24,21 +24,24 @@ from dic_plugin.utils.shipped_options import option_file
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    """Run it; returns the exit status: 0; 1 if a model failed; 2 for a wrong plan; 130 if it was interrupted."""
+    """Run the command; return 0, 1 if a model failed, 2 for an error in the plan, or 130 after an interruption."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('-opt', type=option_file, required=True, metavar='FILE', help='the benchmark (YAML)')
-    parser.add_argument('--models', nargs='+', metavar='NAME', help='only these, and those that they start from')
+    parser.add_argument('--models', nargs='+', metavar='NAME', help='only these models and those that they start from')
     parser.add_argument(
-        '--iterations', type=int, metavar='N', help='of the default training; all budgets change in proportion')
+        '--iterations',
+        type=int,
+        metavar='N',
+        help='iterations of the default training; all budgets change in proportion')
     parser.add_argument(
         '--gpus',
         metavar='LIST',
-        help='such as 0,1: one model at a time on each; "none": the CPU. Default: all there are')
+        help='such as 0,1: one model at a time on each GPU; "none": the CPU. Default: all GPUs')
     parser.add_argument(
         '--jobs',
         type=int,
         metavar='N',
-        help='models at a time on the CPU, sharing its cores. Default: all, one per core at most')
+        help='models at a time on the CPU, sharing its cores. Default: all, at most one per core')
     parser.add_argument(
         '-o',
         '--out',
@@ -47,7 +50,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         metavar='DIR',
         help='default: %(default)s/<name>, with --iterations N <name>_<N>')
     args = parser.parse_args(argv)
-    # a closed terminal (SIGHUP) ends it, unless it was started by nohup
+    # A closed terminal (SIGHUP) interrupts it, unless it was started by nohup.
     ending = [getattr(signal, name) for name in ('SIGTERM', 'SIGHUP') if hasattr(signal, name)]
     handlers = {
         number: signal.signal(number, _interrupt)
@@ -56,7 +59,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         plan = read_plan(args.opt, args.iterations, args.models)
         machine = _machine(args.gpus, args.jobs, len(plan.models))
-        # of its own, so that a first look never takes the place of the whole
+        # A separate folder, so that a short test does not replace the whole benchmark.
         workspace = Workspace(Path(args.out) / (f'{plan.name}_{args.iterations}' if args.iterations else plan.name))
         with workspace.locked() as machine.kept_open:
             outcome = run_benchmark(plan, workspace, machine, lambda line: print(line, flush=True))
@@ -68,7 +71,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         print(f'error: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print('Interrupted; the same command goes on where it stopped.', file=sys.stderr)
+        print('Interrupted; the same command continues where it stopped.', file=sys.stderr)
         return 130
     finally:
         for number, handler in handlers.items():
@@ -94,8 +97,8 @@ def _machine(gpus: Optional[str], jobs: Optional[int], num_models: int) -> Machi
     else:
         parts = gpus.split(',')
         if not all(part.isdigit() and int(part) < there for part in parts) or len(set(parts)) < len(parts):
-            raise OptionError(f'--gpus {gpus}: expected different numbers below {there}, the number of GPUs here, such '
-                              'as 0,1; or none.')
+            raise OptionError(f'--gpus {gpus}: expected different numbers below {there}, the number of GPUs, such as '
+                              '0,1; or none.')
         chosen = [int(part) for part in parts]
     if jobs is not None and jobs < 1:
         raise OptionError(f'--jobs {jobs}: expected a whole number from 1.')

@@ -1,4 +1,4 @@
-"""Parts of the benchmark that need no process: logs, costs, reasons of failures, threads, records."""
+"""Parts of the benchmark: logs, costs, processes, records."""
 import json
 import os
 import signal
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,11 +15,11 @@ import pytest
 from dic_plugin.benchmark import machine as machine_module
 from dic_plugin.benchmark.cost import measure_cost
 from dic_plugin.benchmark.machine import Failed, Machine, num_threads, reason_of
-from dic_plugin.benchmark.own_landmarks import own_landmark_errors
+from dic_plugin.benchmark.measure import own_landmark_errors
 from dic_plugin.benchmark.plots import _error_limit
-from dic_plugin.benchmark.table import facts
+from dic_plugin.benchmark.report import facts
 from dic_plugin.benchmark.training_log import read_training_log
-from dic_plugin.benchmark.workspace import Workspace, fingerprint
+from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.cli import benchmark as cli
 from helpers.benchmark_plan import write_plan
 
@@ -37,61 +38,56 @@ def validation(second, psnr):
     return line(second, 'Validation faces') + f'\t # psnr: {psnr:.4f}\tBest: 30.0000 @ 3 iter\n\n'
 
 
-def test_time_and_curve_are_read_off_the_log(tmp_path):
-    """Ten iterations take 20, 30 and 20 seconds; validation and what is before the first do not count."""
-    (tmp_path / 'train_x_20260102_030000.log').write_text(
-        line(0, 'Start training from epoch: 0, iter: 0') + iteration(20, 10) + line(25, 'Saving models.') +
-        validation(60, 20) + iteration(90, 20) + iteration(110, 30) +
-        line(111, 'End of training. Time consumed: 0:01:00') + validation(200, 25.5))
-    log = read_training_log(tmp_path, 30)
-    assert log.seconds_per_iteration == pytest.approx(2)
-    assert log.curves == {'psnr': [(10, 20), (30, 25.5)]}
+BEGIN = line(0, 'Start training from epoch: 0, iter: 0')
+FIRST_EPOCH = BEGIN + iteration(50, 10) + iteration(100, 20)
 
 
-def test_a_resumed_training_goes_on_in_another_log(tmp_path):
-    first = line(0, 'Start training from epoch: 0, iter: 0') + iteration(10, 10) + validation(11, 1) + iteration(30, 20)
-    second = line(0, 'Start training from epoch: 0, iter: 10') + iteration(40, 20) + validation(41, 2)
-    (tmp_path / 'train_x_20260102_030000.log').write_text(first)
-    (tmp_path / 'train_x_20260102_040000.log').write_text(second)
-    log = read_training_log(tmp_path, 20)
-    assert log.seconds_per_iteration == pytest.approx((1 + 4) / 2)  # the first one's 11 to 20 were done again
-    assert log.curves == {'psnr': [(10, 1), (20, 2)]}
-
-
-def test_the_first_epoch_counts_only_where_there_is_no_other(tmp_path):
-    drawn = line(0, 'Start training from epoch: 0, iter: 0') + iteration(50, 10) + iteration(100, 20)
-    path = tmp_path / 'train_x_20260102_030000.log'
-    path.write_text(drawn)
-    assert read_training_log(tmp_path, 40)[:2] == (5, True)
-    path.write_text(drawn + iteration(110, 30, epoch=1))
-    assert read_training_log(tmp_path, 40)[:2] == (1, False)
-
-
-def test_a_log_of_nothing(tmp_path):
-    (tmp_path / 'train_x_20260102_030000.log').write_text('Traceback\n')
-    assert read_training_log(tmp_path, 20) == (None, True, {})
+@pytest.mark.parametrize('logs, seconds, first_epoch_only, curves', [
+    # ten iterations take 20, 30 and 20 seconds; validation and what is before the first do not count
+    ([BEGIN + iteration(20, 10) + line(25, 'Saving models.') + validation(60, 20) + iteration(90, 20) +
+      iteration(110, 30) + line(111, 'End of training. Time consumed: 0:01:00') + validation(200, 25.5)],
+     2, True, {'psnr': [(10, 20), (30, 25.5)]}),
+    # a resumed training, which repeats the iterations from 11 to 20
+    ([BEGIN + iteration(10, 10) + validation(11, 1) + iteration(30, 20),
+      line(0, 'Start training from epoch: 0, iter: 10') + iteration(40, 20) + validation(41, 2)],
+     (1 + 4) / 2, True, {'psnr': [(10, 1), (20, 2)]}),
+    ([FIRST_EPOCH], 5, True, {}),
+    ([FIRST_EPOCH + iteration(110, 30, epoch=1)], 1, False, {}),
+    (['Traceback\n'], None, True, {}),
+])  # yapf: disable
+def test_times_and_curves_are_read_from_logs(tmp_path, logs, seconds, first_epoch_only, curves):
+    for number, text in enumerate(logs):
+        (tmp_path / f'train_x_20260102_03000{number}.log').write_text(text)
+    assert read_training_log(tmp_path, 30) == (seconds, first_epoch_only, curves)
 
 
 # ---------------------------------------------------------------- cost
-def test_cost_of_a_network_that_can_be_counted_by_hand():
-    """A convolution, a PReLU and a convolution, at the input's size."""
-    network = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
-    cost = measure_cost(network, [512, 640], 4, 'cpu')
-    assert cost['params'] == 3 * 4 * 9 + 4 + 4 + 4 * 12 * 9 + 12
-    assert cost['flops'] == 2 * 512 * 640 * 9 * (3 * 4 + 4 * 12)
+COMPACT = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
+
+
+@pytest.mark.parametrize('network, params, flops', [
+    # a convolution, a PReLU and a convolution, at the input's size
+    (COMPACT, 3 * 4 * 9 + 4 + 4 + 4 * 12 * 9 + 12, 2 * 48 * 64 * 9 * (3 * 4 + 4 * 12)),
+    (dict(type='Bicubic', upscale=8), 0, 0),
+])  # yapf: disable
+def test_cost_of_networks_that_can_be_counted_by_hand(monkeypatch, network, params, flops):
+    monkeypatch.setattr('dic_plugin.benchmark.cost.MIN_SECONDS', 0)
+    peaks = iter([8192, 4096])  # the kernel counts in steps: a small peak may be below the start
+    monkeypatch.setattr('dic_plugin.benchmark.cost._peak_memory', lambda device: next(peaks))
+    cost = measure_cost(network, [48, 64], 2, 'cpu')
+    assert (cost['params'], cost['flops'], cost['peak_memory']) == (params, flops, 0)
     assert cost['images_per_second'] > 0
 
 
-def test_a_network_too_small_to_be_weighed(monkeypatch):
-    """The kernel counts in lots: the peak may be told a little lower than the start."""
-    told = iter([8192, 4096])
-    monkeypatch.setattr('dic_plugin.benchmark.cost._memory', lambda device: next(told))
-    assert measure_cost(dict(type='SRVGGNetCompact', num_feat=2, num_conv=0), [4, 4], 1, 'cpu')['peak_memory'] == 0
-
-
-def test_bicubic_has_no_parameters():
-    cost = measure_cost(dict(type='Bicubic', upscale=8), [16, 16], 1, 'cpu')
-    assert (cost['params'], cost['flops']) == (0, 0)
+def test_memory_is_measured_in_a_separate_process(tmp_path):
+    """There no allocator has memory that earlier work has left."""
+    options = tmp_path / 'cost.json'
+    options.write_text(json.dumps(dict(network_g=COMPACT, lq_size=[512, 640], batch_size=4, device='cpu')))
+    command = [sys.executable, '-m', 'dic_plugin.benchmark.cost', str(options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    peak = json.loads(done.stdout.splitlines()[-1])['peak_memory']
+    output_bytes = 4 * 3 * 1024 * 1280 * 4
+    assert peak is None or output_bytes <= peak < 10 * output_bytes
 
 
 # ---------------------------------------------------------------- processes
@@ -100,7 +96,7 @@ def test_bicubic_has_no_parameters():
     ('torch.OutOfMemoryError: CUDA out of memory.\n  see this\n', 1, 'torch.OutOfMemoryError: CUDA out of memory.'),
     ('Error in the options: network_g: no\nbye\n', 2, 'Error in the options: network_g: no'),
     ('something\nstrange\n', 3, 'strange'),
-    ('', 3, 'exit status 3 without a word'),
+    ('', 3, 'exit status 3 without output'),
     ('half a line', -9, 'ended by SIGKILL (out of memory, or killed from outside?)'),
 ])  # yapf: disable
 def test_reasons(output, code, reason):
@@ -111,7 +107,7 @@ def test_a_failing_process_says_why_and_its_log_holds_all(tmp_path):
     log = tmp_path / 'log.txt'
     log.write_text('ValueError: of an earlier run\n')
     with pytest.raises(Failed, match='^RuntimeError: really$'):
-        Machine().run(['-c', 'print("before"); raise RuntimeError("really")'], log, None)
+        Machine().run(['-c', 'print("before"); raise RuntimeError("really")'], log)
     assert 'before' in log.read_text() and 'Traceback' in log.read_text()
 
 
@@ -121,7 +117,7 @@ def test_processes_share_the_cores(monkeypatch, tmp_path):
     assert [num_threads(jobs) for jobs in (1, 2, 3, 8, 20)] == [8, 4, 2, 1, 1]
     names = ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'CUDA_VISIBLE_DEVICES']
     code = f'import os; print(*(os.environ[name] for name in {names}))'
-    Machine(jobs=2).run(['-c', code], tmp_path / 'cpu.txt', None)
+    Machine(jobs=2).run(['-c', code], tmp_path / 'cpu.txt')
     assert (tmp_path / 'cpu.txt').read_text().split() == ['4', '4']
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     assert num_threads(2) == 1
@@ -131,10 +127,11 @@ def test_every_gpu_is_one_slot(monkeypatch, tmp_path):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '4,7')
     machine = Machine(gpus=[0, 1], jobs=5)
     assert (machine.jobs, machine.num_gpu) == (2, 1)
-    with machine.slot() as first, machine.slot() as second:
-        assert {first, second} == {0, 1}
-        machine.run(['-c', 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])'], tmp_path / 'log', 1)
-    assert (tmp_path / 'log').read_text().strip() == '7'
+    both = threading.Barrier(2, timeout=60)  # passed only if they run at the same time
+    code = 'import os; print(os.environ["CUDA_VISIBLE_DEVICES"])'
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: machine.run(['-c', code], tmp_path / name, both.wait), 'ab'))
+    assert {(tmp_path / name).read_text().strip() for name in 'ab'} == {'4', '7'}
 
 
 def test_stopping_ends_children_and_starts_no_more(tmp_path):
@@ -142,7 +139,7 @@ def test_stopping_ends_children_and_starts_no_more(tmp_path):
 
     def work():
         try:
-            machine.run(['-c', 'print("up", flush=True); import time; time.sleep(600)'], tmp_path / 'log', None)
+            machine.run(['-c', 'print("up", flush=True); import time; time.sleep(600)'], tmp_path / 'log')
         except Failed as error:
             failures.append(str(error))
 
@@ -154,7 +151,7 @@ def test_stopping_ends_children_and_starts_no_more(tmp_path):
     thread.join(60)
     assert failures == ['interrupted']
     with pytest.raises(Failed, match='interrupted'):
-        machine.run(['-c', 'pass'], tmp_path / 'log', None)
+        machine.run(['-c', 'pass'], tmp_path / 'log')
 
 
 def test_models_share_the_cores_unless_told_otherwise(monkeypatch):
@@ -164,7 +161,7 @@ def test_models_share_the_cores_unless_told_otherwise(monkeypatch):
 
 
 # ---------------------------------------------------------------- tables
-def test_what_makes_figures_incomparable_is_said():
+def test_facts_that_make_figures_incomparable_are_listed():
 
     def run(name, batch, **training):
         model = SimpleNamespace(
@@ -185,7 +182,7 @@ def test_what_makes_figures_incomparable_is_said():
     usual = said(run('A', 8, machine='here', date='2026-01-01'), run('B', 8))
     assert len(usual) == 5 and 'Batches of 8' in usual[2] and usual[-1] == 'a warning'
     odd = said(run('A', 8, first_epoch_only=True), run('B', 16, machine='there', date='2026-01-01'))
-    assert 'Batches differ (8 to 16 images)' in odd[2]
+    assert 'Batch sizes differ (8 to 16 images)' in odd[2]
     assert any('first epoch' in line and line.endswith(': A.') for line in odd)
     assert sum(line.startswith('B was trained elsewhere (2026-01-01; there)') for line in odd) == 1
 
@@ -200,17 +197,26 @@ def test_error_axis_reaches_the_best_model():
 
 # ---------------------------------------------------------------- records
 def test_only_equal_inputs_count_as_done(tmp_path):
-    workspace = Workspace(tmp_path)
-    assert workspace.finished('a', 'train', dict(x=(1, 2))) is None
-    workspace.begin('a', 'train', dict(x=(1, 2)))
-    assert workspace.finished('a', 'train', dict(x=(1, 2))) is None
-    assert workspace.began('a', 'train', dict(x=[1, 2]))
-    workspace.finish('a', 'train', dict(x=(1, 2)), dict(y=3))
-    assert workspace.finished('a', 'train', dict(x=[1, 2])) == dict(y=3)
-    assert workspace.finished('a', 'train', dict(x=[1])) is None
-    assert workspace.finished('a', 'test', dict(x=[1, 2])) is None
-    (tmp_path / 'records/a.train.json').write_text('{"inputs": ')  # cut off by a full disk
-    assert workspace.finished('a', 'train', dict(x=[1, 2])) is None
+    """Cut-off records and lost files do not count, nor does a stage that failed."""
+    calls = []
+
+    def done(stage='train', is_intact=True, work=lambda: dict(y=3), **inputs):
+        calls.clear()
+        workspace = Workspace(tmp_path)
+        assert workspace.once('a', stage, inputs, lambda: calls.append('work') or work(), is_intact,
+                              lambda: calls.append('reset')) == dict(y=3)  # yapf: disable
+        return calls
+
+    assert done(x=(1, 2)) == ['reset', 'work']
+    assert done(x=[1, 2]) == []
+    assert done(x=[1, 2], is_intact=False) == ['work']
+    assert done('test', x=[1, 2]) == ['reset', 'work']
+    assert done(x=[1]) == ['reset', 'work']
+    with pytest.raises(ZeroDivisionError):
+        done(x=[3], work=lambda: 1 / 0)
+    assert done(x=[3]) == ['work']
+    (tmp_path / 'records/a.train.json').write_text('{"inputs": ')  # by a full disk
+    assert done(x=[3]) == ['reset', 'work']
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='there are no such locks on Windows')
@@ -220,8 +226,7 @@ def test_one_benchmark_at_a_time_uses_a_folder(tmp_path):
         with pytest.raises(ValueError, match='is in use by another benchmark'), Workspace(tmp_path).locked():
             pass
         code = 'import os, sys, time\nprint("up", flush=True)\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)'
-        thread = threading.Thread(
-            target=machine.run, args=(['-c', code, str(tmp_path / 'end')], tmp_path / 'log', None))
+        thread = threading.Thread(target=machine.run, args=(['-c', code, str(tmp_path / 'end')], tmp_path / 'log'))
         thread.start()
         while not (tmp_path / 'log').exists() or 'up' not in (tmp_path / 'log').read_text():
             time.sleep(0.05)
@@ -249,23 +254,6 @@ def test_a_closed_terminal_is_an_interruption(tmp_path, monkeypatch, name, statu
         assert signal.getsignal(number) == (signal.SIG_IGN if name == 'ignored' else signal.SIG_DFL)
     finally:
         signal.signal(number, before)
-
-
-def test_fingerprint_is_of_the_content(tmp_path):
-    (tmp_path / 'a').write_bytes(b'abc')
-    assert fingerprint(tmp_path / 'a') == 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
-
-
-def test_memory_is_measured_in_a_process_of_its_own(tmp_path):
-    """There no allocator has memory at hand that earlier work has left."""
-    options = tmp_path / 'cost.json'
-    network = dict(type='SRVGGNetCompact', num_in_ch=3, num_out_ch=3, num_feat=4, num_conv=0, upscale=2)
-    options.write_text(json.dumps(dict(network_g=network, lq_size=[512, 640], batch_size=4, device='cpu')))
-    command = [sys.executable, '-m', 'dic_plugin.benchmark.cost', str(options)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    peak = json.loads(done.stdout.splitlines()[-1])['peak_memory']
-    output_bytes = 4 * 3 * 1024 * 1280 * 4
-    assert peak is None or output_bytes <= peak < 10 * output_bytes
 
 
 def test_a_dic_that_is_not_trained_has_no_landmarks_of_its_own():
