@@ -36,7 +36,7 @@ def test_metrics_are_of_the_landmarks_that_the_evaluator_finds(tmp_path):
     evaluator, errors = LandmarkEvaluator(path), []
     for index in range(3):
         picture = cv2.imread(str(tmp_path / f'pictures/synthetic/synthetic_1_{index:06d}_train_DIC.png'))[..., ::-1]
-        errors.append(nrmse(evaluator.landmarks_of(picture)[True], draw_face(1, index)[1], 'outer_eye'))
+        errors.append(nrmse(evaluator.landmarks_of(picture)[True], draw_face(1, index, 64)[1], 'outer_eye'))
     assert means['step 2']['judged'] == pytest.approx(np.mean(errors), rel=1e-5)
 
 
