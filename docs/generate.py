@@ -7,9 +7,8 @@ import contextlib
 import io
 import os
 import re
-import runpy
 import sys
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any, Dict
 from unittest import mock
@@ -22,10 +21,8 @@ CSS = '.wy-nav-content {max-width: 75em} .wy-table-responsive table td {white-sp
 
 
 def commands() -> Dict[str, str]:
-    """Return the installed commands by name, such as ``dic-infer: dic_plugin.cli.infer:main``, as setup.py has them."""
-    with mock.patch('setuptools.setup') as setup:
-        runpy.run_path(str(ROOT / 'setup.py'))
-    return dict(entry.split(' = ') for entry in setup.call_args.kwargs['entry_points']['console_scripts'])
+    """Return the installed commands by name, such as ``dic-infer: dic_plugin.cli.infer:main``."""
+    return {entry.name: entry.value for entry in metadata.distribution('dic_plugin').entry_points}
 
 
 def help_text(command: str, entry_point: str) -> str:

@@ -16,7 +16,7 @@ from typing import List
 
 ABOUT = runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), '../dic_plugin/version.py'))
 OLDEST, NEWEST = ABOUT['OLDEST_PYTHON'], ABOUT['NEWEST_PYTHON']
-BUILD_NEEDS = ['cython', 'numpy', 'setuptools<81', 'wheel']
+BUILD_NEEDS = ['cython', 'numpy', 'setuptools>=77,<81', 'wheel']
 SITECUSTOMIZE = '''
 import builtins
 import importlib.machinery
@@ -86,13 +86,13 @@ def main(arguments: List[str]) -> None:
     if arguments:
         pip(arguments, patched=True)
         return
+    pip(['install', *BUILD_NEEDS])  # dic_plugin is built with them, too
     found = importlib.util.find_spec('basicsr')
     if found is not None and found.origin is not None:
         print('BasicSR is installed already.')
         return
     if importlib.util.find_spec('torch') is None:
         pip(['install', 'torch', 'torchvision'])
-    pip(['install', *BUILD_NEEDS])
     pip(['install', '--no-build-isolation', 'basicsr'], patched=True)
 
 

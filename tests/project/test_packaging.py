@@ -12,12 +12,13 @@ import dic_plugin
 from dic_plugin import version
 from helpers.paths import ROOT
 
-pytestmark = pytest.mark.skipif(not (ROOT / 'setup.py').is_file(), reason='tests the sources, which are not here')
+pytestmark = pytest.mark.skipif(not (ROOT / '.git').exists(), reason='tests a checkout, which this is not')
 
 
 def test_version_stands_in_one_place():
     places = [
-        path.relative_to(ROOT).as_posix() for path in (ROOT / 'setup.py', *ROOT.glob('dic_plugin/**/*.py'))
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / 'setup.py', ROOT / 'pyproject.toml', *ROOT.glob('dic_plugin/**/*.py'))
         if re.search(re.escape(dic_plugin.__version__), path.read_text(encoding='utf-8'))
     ]
     assert places == ['dic_plugin/version.py']
@@ -31,26 +32,44 @@ def test_version_is_read_without_importing_the_package():
     assert done.stdout.split()[-1] == dic_plugin.__version__
 
 
-@pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    """The wheel, built from a copy of what goes into it, because building leaves files beside setup.py."""
-    source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('wheel')
-    wanted = ['setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', *ROOT.glob('README.md')]
-    wanted += [f for folder in ('dic_plugin', 'options') for f in (ROOT / folder).rglob('*') if f.is_file()]
-    for path in (ROOT / name for name in wanted):
-        if '__pycache__' not in path.parts:
-            copy = source / path.relative_to(ROOT)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
-    command = [
-        sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--no-index', '-w',
-        str(out), '.'
-    ]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
+def tracked():
+    return set(subprocess.check_output(['git', 'ls-files'], cwd=ROOT, text=True).split('\n')) - {''}
+
+
+def build(folder, kind):
+    """Build an sdist or a wheel of a folder of sources; returns the file."""
+    code = f'from setuptools import build_meta; build_meta.build_{kind}("built")'
+    done = subprocess.run([sys.executable, '-c', code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    path, = out.glob('*.whl')
+    path, = (folder / 'built').iterdir()
+    return path
+
+
+@pytest.fixture(scope='module')
+def sdist(tmp_path_factory):
+    """The unpacked sdist of a copy of the checkout, because building leaves files beside setup.py."""
+    source, out = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('sdist')
+    for name in tracked():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, source / name)
+    shutil.unpack_archive(build(source, 'sdist'), out)
+    folder, = out.iterdir()
+    return folder
+
+
+@pytest.fixture(scope='module')
+def wheel(sdist):
+    """The name of the wheel that the sdist gives, and its archive."""
+    path = build(sdist, 'wheel')
     with zipfile.ZipFile(path) as archive:
         yield path.name, archive
+
+
+def test_sdist_holds_the_checkout(sdist):
+    held = {f.relative_to(sdist).as_posix() for f in sdist.rglob('*') if f.is_file()}
+    assert tracked() <= held
+    assert {f for f in held - tracked() if not f.startswith(('built/', 'build/', 'dic_plugin.egg-info/'))} == {
+        'PKG-INFO', 'setup.cfg'}  # yapf: disable
 
 
 def test_wheel_holds_every_module_and_data_file(wheel):
@@ -90,5 +109,5 @@ def test_wheel_brings_the_commands_and_what_they_need(wheel):
 def test_documents_and_workflow_name_the_versions():
     oldest, newest = ('.'.join(map(str, each)) for each in (version.OLDEST_PYTHON, version.NEWEST_PYTHON))
     assert f'Python {oldest} to {newest}' in (ROOT / 'README.md').read_text(encoding='utf-8')
-    workflow = next((ROOT / '.github/workflows').glob('*.yml')).read_text(encoding='utf-8')
+    workflow = (ROOT / '.github/workflows/ci.yml').read_text(encoding='utf-8')
     assert f"'{oldest}'" in workflow and f"'{newest}'" in workflow and f'torch=={version.OLDEST_TORCH}.' in workflow
