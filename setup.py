@@ -1,4 +1,4 @@
-"""Builds the compiled convolution, and names the packages that pyproject.toml cannot: they depend on what is installed."""
+"""Builds the compiled convolution and names the dependencies, some of which hang on what is installed already."""
 import glob
 import runpy
 from importlib import metadata

@@ -5,8 +5,8 @@ import socket
 import pytest
 import torch
 
-from helpers.training_process import (
-    NETWORKS, figures, finish, iterations, largest_difference, ranks, run, start, write_options)
+from helpers import training_process
+from helpers.training_process import figures, finish, iterations, largest_difference, ranks, run, start, write_options
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +68,7 @@ def test_processes_stay_equal_and_one_or_two_resume(tmp_path, recipe, nets):
 def test_five_images_are_tested_by_two_processes_as_by_one(folders):
     from basicsr.utils.registry import ARCH_REGISTRY
     torch.manual_seed(0)
-    net = ARCH_REGISTRY.get('DIC')(hg_from_scratch=True, detach_attention=False, **NETWORKS['train_DIC'])
+    net = ARCH_REGISTRY.get('DIC')(hg_from_scratch=True, detach_attention=False, **training_process.NETWORKS['train_DIC'])
     weights = folders[0].parent / 'net.pth'
     torch.save({'params': net.state_dict(), 'params_ema': net.state_dict()}, weights)
     logs, pictures = [], []
