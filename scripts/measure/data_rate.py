@@ -28,8 +28,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
+
 # isort: split
 from basicsr.utils.lmdb_util import LmdbMaker  # noqa: E402
+
 from dic_plugin.data.annotations import FaceAnnotations  # noqa: E402
 from dic_plugin.data.face_landmark_dataset import FaceLandmarkDataset  # noqa: E402
 from dic_plugin.faces.detectors import make_detector  # noqa: E402

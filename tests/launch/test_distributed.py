@@ -68,7 +68,8 @@ def test_processes_stay_equal_and_one_or_two_resume(tmp_path, recipe, nets):
 def test_five_images_are_tested_by_two_processes_as_by_one(folders):
     from basicsr.utils.registry import ARCH_REGISTRY
     torch.manual_seed(0)
-    net = ARCH_REGISTRY.get('DIC')(hg_from_scratch=True, detach_attention=False, **training_process.NETWORKS['train_DIC'])
+    net = ARCH_REGISTRY.get('DIC')(
+        hg_from_scratch=True, detach_attention=False, **training_process.NETWORKS['train_DIC'])
     weights = folders[0].parent / 'net.pth'
     torch.save({'params': net.state_dict(), 'params_ema': net.state_dict()}, weights)
     logs, pictures = [], []
