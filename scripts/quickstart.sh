@@ -74,7 +74,7 @@ say "pictures: $PWD/results/$test_name/visualization"
 # What one does with trained weights: scripts/inference_dic.py, on files.
 say "restoring faces of 16x16 pixels"
 faces=results/$test_name/inference
-"$bin/python" -m dic_plugin.synthetic "$faces/input" --num 4 --seed 3 --scale 8 </dev/null
+"$bin/python" -m dic_plugin.cli.synthetic "$faces/input" --num 4 --seed 3 --scale 8 </dev/null
 "$bin/python" "$repository/scripts/inference_dic.py" -i "$faces/input" -w "experiments/$train_name/models/net_g_latest.pth" \
     --aligned --visualise -o "$faces" </dev/null
 say "restored faces: $PWD/$faces/faces; step by step: $PWD/$faces/strips"

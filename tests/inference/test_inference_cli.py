@@ -18,11 +18,11 @@ import torch
 import dic_plugin
 from dic_plugin import FaceRestorer
 from dic_plugin.cli import infer as cli
+from dic_plugin.cli import synthetic as draw_faces
 from dic_plugin.faces import cautions, find, photograph
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.inference import files, paste, run
 from dic_plugin.inference.paste import enlarge_photograph
-from dic_plugin.synthetic import __main__ as draw_faces
 from dic_plugin.synthetic import draw_face
 from helpers.inference_weights import save_weights
 from helpers.photographs import make_photographs
