@@ -11,7 +11,7 @@ from dic_plugin.synthetic import draw_face
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command; returns the exit status: 0, or 1 after an error."""
-    parser = argparse.ArgumentParser(prog='python -m dic_plugin.cli.synthetic', description='Draw synthetic faces as PNG.')
+    parser = argparse.ArgumentParser(prog='python -m dic_plugin.cli.synthetic', description='Draw faces as PNG.')
     parser.add_argument('folder', type=os.path.expanduser, help='output folder; names as in SyntheticFaceDataset')
     for name, default, text in (('num', 4, 'number of faces'), ('seed', 0, 'seed of the series; training uses 0'),
                                 ('size', 128, 'width and height in pixels'),
