@@ -44,32 +44,19 @@ TOP: Kinds = {
     'find_unused_parameters': flag, 'plugin': None, 'dist': None, 'rank': None, 'world_size': None,
     'auto_resume': None, 'is_train': None, 'root_path': None
 }  # yapf: disable
-LOGGER: Kinds = {
-    'print_freq': whole(1),
-    'save_checkpoint_freq': whole(1),
-    'use_tb_logger': flag,
-    'wandb': None,
-}
-PATH: Kinds = dict(
-    dict.fromkeys(
-        ('resume_state', 'experiments_root', 'results_root', 'models', 'training_states', 'log', 'visualization'),
-        path),
-    ignore_resume_networks=None)
-DIST: Kinds = {'backend': choice('nccl', 'gloo'), 'port': whole(1), 'timeout': number(above=0)}
+PATHS = ('resume_state', 'experiments_root', 'results_root', 'models', 'training_states', 'log', 'visualization')
+SECTIONS: Mapping[str, Kinds] = {
+    'train': {},
+    'val': {},
+    'path': {**dict.fromkeys(PATHS, path), 'ignore_resume_networks': None},
+    'logger': {'print_freq': whole(1), 'save_checkpoint_freq': whole(1), 'use_tb_logger': flag, 'wandb': None},
+    'dist_params': {'backend': choice('nccl', 'gloo'), 'port': whole(1), 'timeout': number(above=0)},
+}  # yapf: disable
 DATASET: Kinds = {
-    'name': text,
-    'type': text,
-    'phase': None,
-    'scale': whole(1),
-    'batch_size_per_gpu': whole(1),
-    'num_worker_per_gpu': whole(0),
-    'dataset_enlarge_ratio': number(above=0),
-    'prefetch_mode': choice('cpu', 'cuda'),
-    'num_prefetch_queue': whole(1),
-    'pin_memory': flag,
-    'persistent_workers': flag,
-    'use_shuffle': flag,
-}
+    'name': text, 'type': text, 'phase': None, 'scale': whole(1), 'batch_size_per_gpu': whole(1),
+    'num_worker_per_gpu': whole(0), 'dataset_enlarge_ratio': number(above=0), 'prefetch_mode': choice('cpu', 'cuda'),
+    'num_prefetch_queue': whole(1), 'pin_memory': flag, 'persistent_workers': flag, 'use_shuffle': flag
+}  # yapf: disable
 # What most datasets of BasicSR read besides, to recognise misspellings.
 STOCK_DATASET: Kinds = {
     'dataroot_gt': path, 'dataroot_lq': path, 'io_backend': None, 'filename_tmpl': text, 'meta_info_file': path,
@@ -78,42 +65,34 @@ STOCK_DATASET: Kinds = {
 # What BasicSR's models read, by class: a model's keys are those of all its bases and its own `option_keys`.
 MODELS: Mapping[str, Mapping[str, Kinds]] = {
     'BaseModel': {
-        'train': {
-            'total_iter': whole(1),
-            'warmup_iter': whole(-1),
-            'scheduler': None
-        },
-        'val': {
-            'val_freq': whole(1),
-            'save_img': flag,
-            'metrics': None
-        }
+        'train': {'total_iter': whole(1), 'warmup_iter': whole(-1), 'scheduler': None},
+        'val': {'val_freq': whole(1), 'save_img': flag, 'metrics': None}
     },
     'SRModel': {
-        'train': {
-            'ema_decay': number(0, below=1),
-            'optim_g': None,
-            'pixel_opt': None,
-            'perceptual_opt': None
-        },
-        'val': {
-            'pbar': flag,
-            'suffix': text
-        }
+        'train': {'ema_decay': number(0, below=1), 'optim_g': None, 'pixel_opt': None, 'perceptual_opt': None},
+        'val': {'pbar': flag, 'suffix': text}
     },
     'SRGANModel': {
-        'top': {
-            'network_d': None
-        },
-        'train': {
-            'gan_opt': None,
-            'ldl_opt': None,
-            'optim_d': None,
-            'net_d_iters': whole(1),
-            'net_d_init_iters': whole(0)
-        },
+        'top': {'network_d': None},
+        'train': {'gan_opt': None, 'ldl_opt': None, 'optim_d': None, 'net_d_iters': whole(1),
+                  'net_d_init_iters': whole(0)}
     },
-}
+}  # yapf: disable
+# Options without which BasicSR ends in a KeyError, by the section that holds them.
+NEEDED = {'': ('name', 'model_type', 'num_gpu', 'datasets', 'path'), 'path': (), 'datasets': ()}
+NEEDED_TO_TRAIN = {
+    '': ('train', 'logger'), 'datasets': ('train', ), 'datasets:train': ('batch_size_per_gpu', 'num_worker_per_gpu'),
+    'train': ('total_iter', ), 'logger': ('print_freq', 'save_checkpoint_freq', 'use_tb_logger')
+}  # yapf: disable
+NEEDED_TO_VALIDATE = {'val': ('val_freq', 'save_img')}
+NEEDED_TO_TEST = {'': ('val', ), 'val': ('save_img', )}
+NEEDED_BY_SR_MODELS = {'': ('network_g', ), 'network_g': ('type', )}
+NEEDED_TO_TRAIN_SR_MODELS = {
+    'train': ('optim_g', 'scheduler'), 'train:optim_g': ('type', ), 'train:scheduler': ('type', )
+}  # yapf: disable
+NEEDED_TO_TRAIN_GANS = {
+    '': ('network_d', ), 'train': ('gan_opt', 'optim_d'), 'train:gan_opt': ('type', ), 'train:optim_d': ('type', )
+}  # yapf: disable
 SCHEDULERS = {
     'MultiStepLR': lr_scheduler.MultiStepRestartLR,
     'MultiStepRestartLR': lr_scheduler.MultiStepRestartLR,
@@ -199,128 +178,106 @@ def check_options(opt: Mapping[str, Any], is_train: bool, warn: Warn = None) -> 
     Raises:
         OptionError: Names the option by its path in the file, such as ``train:pixel_opt:type``.
     """
-    return _Check(is_train, warn).atomic_write(opt)
+    _check_needed(opt, is_train)
+    return _Check(warn).options(opt)
 
 
 class _Check:
+    """Checks the parts of an option file. ``exact`` says of a part that all names that exist there are known."""
 
-    def __init__(self, is_train: bool, warn: Warn) -> None:
-        self.is_train = is_train
+    def __init__(self, warn: Warn) -> None:
         self.warn = warn or (lambda message: None)
 
-    def atomic_write(self, opt: Mapping[str, Any]) -> Dict[str, Any]:
-        _require(opt, ('name', 'model_type', 'num_gpu', 'datasets', 'path'), '')
+    def options(self, opt: Mapping[str, Any]) -> Dict[str, Any]:
         model = _registered(MODEL_REGISTRY, opt['model_type'], 'model_type')
-        is_known = _declares(model)
-        _check_required(opt, self.is_train, model)
-        result = self._sections(opt, model, is_known, _is_of(model, 'basicsr'))
-        for name, dataset in result['datasets'].items():
-            result['datasets'][name] = self._dataset(dataset, f'datasets:{name}')
-        return self._visit(result, (), is_known)
-
-    def _sections(self, opt: Mapping, model: type, is_known: bool, is_stock: bool) -> Dict[str, Any]:
-        path_kinds = dict(PATH)
-        for key in opt:
-            if str(key).startswith('network_'):
-                label = key[len('network_'):]
-                path_kinds.update({
-                    f'pretrain_network_{label}': path,
-                    f'strict_load_{label}': flag,
-                    f'param_key_{label}': text
-                })
-        kinds = {'train': {}, 'val': {}, 'path': path_kinds, 'logger': LOGGER}
-        result = self._keys(opt, {**TOP, **_model_kinds(model, 'top')}, '', is_known, is_stock)
-        result['datasets'] = dict(opt['datasets'])
-        for section, known in kinds.items():
+        exact = _declares(model)
+        result = self._keys(opt, {**TOP, **_model_kinds(model, 'top')}, '', exact)
+        for section, kinds in SECTIONS.items():
             if isinstance(opt.get(section), Mapping):
-                all_kinds = {**known, **_model_kinds(model, section)}
-                result[section] = self._keys(opt[section], all_kinds, section, is_known, is_stock)
-        if isinstance(opt.get('dist_params'), Mapping):
-            result['dist_params'] = self._keys(opt['dist_params'], DIST, 'dist_params', is_known=True)
+                kinds = {**kinds, **_model_kinds(model, section)}
+                if section == 'path':
+                    for label in (str(key)[len('network_'):] for key in opt if str(key).startswith('network_')):
+                        kinds.update({
+                            f'pretrain_network_{label}': path,
+                            f'strict_load_{label}': flag,
+                            f'param_key_{label}': text
+                        })
+                result[section] = self._keys(opt[section], kinds, section, exact or section == 'dist_params')
         if opt['num_gpu'] != 'auto':
-            result['num_gpu'] = read_value(
-                whole(0)._replace(expected='auto (every GPU there is), 0 for the CPU, or a number of GPUs'),
-                opt['num_gpu'], 'num_gpu')
-        return result
+            kind = whole(0)._replace(expected='auto (every GPU there is), 0 for the CPU, or a number of GPUs')
+            result['num_gpu'] = read_value(kind, opt['num_gpu'], 'num_gpu')
+        result['datasets'] = {
+            name: self._dataset(dataset, f'datasets:{name}')
+            for name, dataset in opt['datasets'].items()
+        }
+        return self._visit(result, (), exact)
 
     def _dataset(self, dataset: Mapping, where: str) -> Dict[str, Any]:
         cls = _registered(DATASET_REGISTRY, dataset['type'], f'{where}:type')
-        own = {} if _declares(cls) else dict(STOCK_DATASET)
+        kinds = dict(DATASET if _declares(cls) else {**DATASET, **STOCK_DATASET})
         for base in reversed(inspect.getmro(cls)):
-            own.update(_kinds(vars(base).get('option_keys', ())))
-        return self._keys(dataset, {**DATASET, **own}, where, _declares(cls))
+            kinds.update(_kinds(vars(base).get('option_keys', ())))
+        return self._keys(dataset, kinds, where, _declares(cls))
 
-    def _visit(self, node: Mapping, path: Tuple[str, ...], is_known: bool) -> Dict[str, Any]:
+    def _visit(self, node: Mapping, section: Tuple[str, ...], exact: bool) -> Dict[str, Any]:
         """Check every dictionary of options by its place in the file, however deep it stands."""
         result = dict(node)
         for key, value in node.items():
             if not isinstance(value, Mapping):
                 continue
             key = str(key)
-            here = (*path, key)
+            here = (*section, key)
             where = ':'.join(here)
+            in_train = here[0] == 'train'
             if key.startswith('network_'):
                 value = self._built(ARCH_REGISTRY, value, where)
-            elif path[-1:] == ('metrics', ):
-                value = self._built(METRIC_REGISTRY, value, where, supplied=METRIC_INPUTS, extra=('better', 'found_by'))
-            elif here[0] == 'train' and key.endswith('_opt') and (is_known or 'type' in value):
+            elif section[-1:] == ('metrics', ):
+                value = self._built(METRIC_REGISTRY, value, where, METRIC_INPUTS, ('better', 'found_by'))
+            elif in_train and key.endswith('_opt') and (exact or 'type' in value):
                 value = self._built(LOSS_REGISTRY, value, where)
-            elif here[0] == 'train' and key.startswith('optim_') and 'type' in value:
+            elif in_train and key.startswith('optim_') and 'type' in value:
                 _require(value, ('lr', ), where)
-                value = self._chosen(_optimizers(), value, where, 'optimizer', is_known, supplied=('params', ))
-            elif here[0] == 'train' and key == 'scheduler' and 'type' in value:
-                value = self._chosen(SCHEDULERS, value, where, 'scheduler', is_known, supplied=('optimizer', ))
+                value = self._chosen(_optimizers(), value, where, 'optimizer', exact, 'params')
+            elif in_train and key == 'scheduler' and 'type' in value:
+                value = self._chosen(SCHEDULERS, value, where, 'scheduler', exact, 'optimizer')
             elif key == 'io_backend' and 'type' in value:
-                _check_choice(value['type'], IO_BACKENDS, f'{where}:type', 'backend', is_known)
-            result[key] = self._visit(value, here, is_known)
+                _check_choice(value['type'], IO_BACKENDS, f'{where}:type', 'backend', exact)
+            result[key] = self._visit(value, here, exact)
         return result
 
-    def _built(self,
-               registry: Registry,
-               given: Mapping,
-               where: str,
-               supplied: Sequence[str] = (),
-               extra: Sequence[str] = ()) -> Dict[str, Any]:
+    def _built(self, registry: Registry, given: Mapping, where: str, supplied: Sequence[str] = (),
+               extra: Sequence[str] = ()) -> Dict[str, Any]:  # yapf: disable
         _require(given, ('type', ), where)
-        target = _registered(registry, given['type'], f'{where}:type')
-        return self._call(target, given, where, supplied, extra)
+        return self._call(_registered(registry, given['type'], f'{where}:type'), given, where, supplied, extra)
 
-    def _chosen(self, choices: Dict[str, Callable], given: Mapping, where: str, kind: str, is_known: bool,
-                supplied: Sequence[str]) -> Dict[str, Any]:
-        _check_choice(given['type'], choices, f'{where}:type', kind, is_known)
-        return self._call(choices[given['type']], given, where, supplied) if given['type'] in choices else dict(given)
+    def _chosen(self, choices: Mapping[str, Callable], given: Mapping, where: str, kind: str, exact: bool,
+                supplied: str) -> Dict[str, Any]:
+        _check_choice(given['type'], choices, f'{where}:type', kind, exact)
+        target = choices.get(given['type'])
+        return self._call(target, given, where, (supplied, )) if target else dict(given)
 
-    def _call(self,
-              target: Callable,
-              given: Mapping,
-              where: str,
-              supplied: Sequence[str] = (),
-              extra: Sequence[str] = ()) -> Dict[str, Any]:
+    def _call(self, target: Callable, given: Mapping, where: str, supplied: Sequence[str],
+              extra: Sequence[str] = ()) -> Dict[str, Any]:  # yapf: disable
         """Refuse what ``target`` does not take and name what it needs. ``supplied``: arguments that BasicSR gives it;
         ``extra``: keys that others read from the same place."""
         parameters = inspect.signature(target).parameters.values()
-        takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
         named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in supplied]
         kinds = {'type': None, **dict.fromkeys(extra), **{p.name: _kind_of(p) for p in named}}
-        is_known = not takes_any or _is_of(target, 'dic_plugin')
-        result = self._keys(given, kinds, where, is_known, _is_of(target, 'basicsr'))
+        exact = target.__module__.startswith('dic_plugin.') or all(p.kind is not p.VAR_KEYWORD for p in parameters)
+        result = self._keys(given, kinds, where, exact)
         for parameter in named:
             if parameter.default is parameter.empty and parameter.name not in given:
                 raise OptionError(f'{where}:{parameter.name}: missing; {given["type"]} needs it.')
         return {key: value if key == 'type' else read_number(value) for key, value in result.items()}
 
-    def _keys(self, given: Mapping, kinds: Kinds, where: str, is_known: bool, is_stock: bool = False) -> Dict[str, Any]:
-        """Values as meant. Unknown keys are refused where all are known; misspelt ones (near misses) of BasicSR's own
-        loops and classes (``is_stock``) are refused, those of others only warned of: they may be theirs."""
-        if is_known:
+    def _keys(self, given: Mapping, kinds: Kinds, where: str, exact: bool) -> Dict[str, Any]:
+        """Return the values as meant; unknown names are refused or, if not ``exact``, warned of when near a known."""
+        if exact:
             check_keys(given, kinds, where)
         for key in given:
             match = '' if key in kinds else nearest(key, kinds, NEAR_MISS)
             if match:
-                path = f'{where}:{key}' if where else str(key)
-                if is_stock:
-                    raise unknown(path, key, kinds, 'option')
-                self.warn(f'{path}: is this a misspelt {match!r}?')
+                self.warn(f'{where}:{key}: is this a misspelt {match!r}?'.lstrip(':'))
         return read_values(given, kinds, where)
 
 
@@ -338,35 +295,32 @@ def _kind_of(parameter: inspect.Parameter) -> Optional[Kind]:
 _loose_number = Kind('a number', lambda value: number().read(value) if isinstance(value, str) else value)
 
 
-def _check_required(opt: Mapping, is_train: bool, model: type) -> None:
-    _require(opt['path'], (), 'path')
-    is_sr_model = any(base.__name__ == 'SRModel' for base in model.__mro__)
+def _check_needed(opt: Mapping, is_train: bool) -> None:
+    _require_all(opt, NEEDED)
+    model = _registered(MODEL_REGISTRY, opt['model_type'], 'model_type')
+    is_sr_model = any(base.__name__ == 'SRModel' for base in inspect.getmro(model))
     if is_sr_model:
-        _require(opt, ('network_g', ), '')
-        _require(opt['network_g'], ('type', ), 'network_g')
-    _require(opt['datasets'], (), 'datasets')
-    for name, dataset in opt['datasets'].items():
-        _require(dataset, ('name', 'type'), f'datasets:{name}')
-    if is_train:
-        _require(opt, ('train', 'logger'), '')
-        _require(opt['datasets'], ('train', ), 'datasets')
-        _require(opt['datasets']['train'], ('batch_size_per_gpu', 'num_worker_per_gpu'), 'datasets:train')
-        _require(opt['train'], ('total_iter', ), 'train')
-        if is_sr_model:
-            _require(opt['train'], ('optim_g', 'scheduler'), 'train')
-            _require(opt['train']['optim_g'], ('type', ), 'train:optim_g')
-            _require(opt['train']['scheduler'], ('type', ), 'train:scheduler')
-        if 'network_d' in _model_kinds(model, 'top'):
-            _require(opt, ('network_d', ), '')
-            _require(opt['train'], ('gan_opt', 'optim_d'), 'train')
-            for key in ('gan_opt', 'optim_d'):
-                _require(opt['train'][key], ('type', ), f'train:{key}')
-        _require(opt['logger'], ('print_freq', 'save_checkpoint_freq', 'use_tb_logger'), 'logger')
-        if opt.get('val') is not None:
-            _require(opt['val'], ('val_freq', 'save_img'), 'val')
-    else:
-        _require(opt, ('val', ), '')
-        _require(opt['val'], ('save_img', ), 'val')
+        _require_all(opt, NEEDED_BY_SR_MODELS)
+    for name in opt['datasets']:
+        _require_all(opt, {f'datasets:{name}': ('name', 'type')})
+    if not is_train:
+        _require_all(opt, NEEDED_TO_TEST)
+        return
+    _require_all(opt, NEEDED_TO_TRAIN)
+    if is_sr_model:
+        _require_all(opt, NEEDED_TO_TRAIN_SR_MODELS)
+    if 'network_d' in _model_kinds(model, 'top'):
+        _require_all(opt, NEEDED_TO_TRAIN_GANS)
+    if opt.get('val') is not None:
+        _require_all(opt, NEEDED_TO_VALIDATE)
+
+
+def _require_all(opt: Mapping, needed: Mapping[str, Sequence[str]]) -> None:
+    for where, keys in needed.items():
+        given: Any = opt
+        for part in filter(None, where.split(':')):
+            given = given[part]
+        _require(given, keys, where)
 
 
 def _require(given: Any, needed: Sequence[str], where: str) -> None:
@@ -377,22 +331,18 @@ def _require(given: Any, needed: Sequence[str], where: str) -> None:
             raise OptionError(f'{where}:{key}: missing.' if where else f'{key}: missing.')
 
 
-def _check_choice(name: Any, choices: Iterable[str], path: str, kind: str, is_known: bool) -> None:
-    if name not in choices and (is_known or nearest(name, choices, NEAR_MISS)):
+def _check_choice(name: Any, choices: Iterable[str], path: str, kind: str, exact: bool) -> None:
+    if name not in choices and (exact or nearest(name, choices, NEAR_MISS)):
         raise unknown(f'{path}: {name}', name, choices, kind)
 
 
-def _registered(registry: Registry, name: Any, path: str) -> Callable:
+def _registered(registry: Registry, name: Any, path: str) -> Any:
     # A registry offers BasicSR's own objects under 'NAME_basicsr' too; its `get` prints when it falls back on that.
     names = dict(iter(registry))
     found = names.get(str(name), names.get(f'{name}_basicsr'))
     if found is None:
         raise unknown(f'{path}: {name}', str(name), names, registry._name)
     return found
-
-
-def _is_of(target: Callable, package: str) -> bool:
-    return target.__module__.split('.')[0] == package
 
 
 def _declares(cls: type) -> bool:
