@@ -1,12 +1,7 @@
-"""A photograph to prepare, and the interface of files that hold landmarks of photographs.
+"""A photograph to prepare."""
+from typing import NamedTuple
 
-Coordinates are those of :mod:`dic_plugin.faces.found_face`.
-"""
-from typing import List, NamedTuple, Protocol
-
-from dic_plugin.faces.found_face import FoundFace
-
-__all__ = ['AnnotationSource', 'Photo']
+__all__ = ['Photo']
 
 
 class Photo(NamedTuple):
@@ -20,22 +15,3 @@ class Photo(NamedTuple):
     name: str
     path: str
     relative: str
-
-
-class AnnotationSource(Protocol):
-    """Landmarks read from files. Used in the main process only.
-
-    Attributes:
-        order: Order of the landmarks, as in an annotation file: ``ibug68``, ``helen194``, ``celeba5``.
-        min_confidence: Default for the lowest confidence of a face that is used, in the format's own scale.
-        described: Name in messages: the file or folder.
-    """
-    order: str
-    min_confidence: float
-    described: str
-
-    def find(self, photo: Photo) -> List[FoundFace]:
-        """Return all annotated faces of a photograph; raise Skipped with the reason if it has none."""
-
-    def missing(self, photos: List[Photo]) -> List[str]:
-        """Return the sorted names (as annotated) of the annotated photographs that are not among ``photos``."""

@@ -18,9 +18,10 @@ from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.finish import Counts, build_set, count, load_result, save_result, write_skipped
 from dic_plugin.prepare.formats import open_annotations
+from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points
 from dic_plugin.prepare.formats.names import match_names
-from dic_plugin.prepare.photo import AnnotationSource, Photo
+from dic_plugin.prepare.photo import Photo
 from dic_plugin.prepare.photographs import list_photographs
 from dic_plugin.prepare.process import CropSettings, PreparedFace, SkippedPhoto, Task, prepare_photo
 from dic_plugin.prepare.settings import describe_settings, read_record
@@ -41,8 +42,8 @@ class NothingPrepared(Exception):
 class Sources(NamedTuple):
     """Where splits, landmarks and checks of the photographs come from."""
     split_of: Dict[str, str]  # by Photo.name
-    landmarks: Union[AnnotationSource, Detector]  # one of the following
-    annotations: Optional[AnnotationSource]
+    landmarks: Union[Annotations, Detector]  # one of the following
+    annotations: Optional[Annotations]
     detector: Optional[Detector]
     five_points: Dict[str, np.ndarray]  # by Photo.relative; CelebA's points, to compare the landmarks with
 
@@ -103,7 +104,7 @@ def prepare(options) -> Tuple[Counts, bool]:
 
 def _open_sources(options, photos: List[Photo]) -> Sources:
     split_of = read_split(options.split, photos, options.seed)
-    landmarks: Union[AnnotationSource, Detector]
+    landmarks: Union[Annotations, Detector]
     annotations = detector = None
     if options.landmarks:
         landmarks = annotations = open_annotations(options.landmarks, photos)

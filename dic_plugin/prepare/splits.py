@@ -42,7 +42,7 @@ def read_split(spec: str, photos: List[Photo], seed: int) -> Dict[str, str]:
     if not os.path.isfile(spec):
         raise ValueError(f'The split {spec!r} is no file and none of the words; expected {_ACCEPTED}.')
     if spec.lower().endswith('.pkl'):
-        return _split_by_names(spec, read_dic_list(spec).names, photos)
+        return _split_by_names(spec, list(read_dic_list(spec)), photos)
     lines = read_lines(spec)
     if not lines:
         raise ValueError(f'{spec}: an empty file; expected {_ACCEPTED}.')

@@ -2,13 +2,14 @@
 import os
 from typing import Dict, List, Sequence
 
+from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.celeba_text import open_five_points
 from dic_plugin.prepare.formats.dic_list import open_dic_lists
 from dic_plugin.prepare.formats.helen_text import open_helen
 from dic_plugin.prepare.formats.ibug_pts import open_pts
 from dic_plugin.prepare.formats.openface_csv import open_openface_files, open_openface_table
 from dic_plugin.prepare.formats.text import read_lines
-from dic_plugin.prepare.photo import AnnotationSource, Photo
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['open_annotations']
 
@@ -16,8 +17,8 @@ _ACCEPTED = ('the published DIC lists (one or several .pkl), an OpenFace .csv or
              "folder of them, Helen's folder of .txt with 194 points each, or CelebA's list_landmarks_celeba.txt")
 
 
-def open_annotations(paths: Sequence[str], photos: List[Photo]) -> AnnotationSource:
-    """Landmarks from files in any of the accepted formats, which the files' endings and contents tell.
+def open_annotations(paths: Sequence[str], photos: List[Photo]) -> Annotations:
+    """Open landmarks in any of the accepted formats, which the files' endings and contents tell.
 
     In a folder with files of several kinds, .csv or .pts count, not .txt: OpenFace and iBUG's sets have text files
     beside theirs. Folders of .csv and .pts are searched with their subfolders.
@@ -41,7 +42,7 @@ def open_annotations(paths: Sequence[str], photos: List[Photo]) -> AnnotationSou
     return _open_folder(paths[0], photos) if os.path.isdir(paths[0]) else _open_file(paths[0], photos)
 
 
-def _open_file(path: str, photos: List[Photo]) -> AnnotationSource:
+def _open_file(path: str, photos: List[Photo]) -> Annotations:
     stem, ending = os.path.splitext(os.path.basename(path))
     if ending.lower() == '.csv':
         return open_openface_table(path, photos)
@@ -56,7 +57,7 @@ def _open_file(path: str, photos: List[Photo]) -> AnnotationSource:
     raise ValueError(f'{path}: no landmarks in a known format; expected {_ACCEPTED}.')
 
 
-def _open_folder(path: str, photos: List[Photo]) -> AnnotationSource:
+def _open_folder(path: str, photos: List[Photo]) -> Annotations:
     csv, pts = _files_below(path, '.csv'), _files_below(path, '.pts')
     if csv and pts:
         raise ValueError(f'{path}: holds both .csv and .pts files; expected a folder with one kind of landmarks.')

@@ -7,13 +7,13 @@ The first line is the image's name without ending, which the name of the file do
     ...
 """
 import os
-from typing import Dict, List, Sequence
+from typing import Dict, Sequence
 
 import numpy as np
 
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.prepare.formats.sources import FileSource
+from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.text import parse_numbers, read_lines
 from dic_plugin.prepare.photo import Photo
 
@@ -22,8 +22,8 @@ __all__ = ['open_helen', 'read_helen']
 _ORDER = 'helen194'
 
 
-def open_helen(path: str, files: Sequence[str], photos: Sequence[Photo]) -> FileSource:
-    """Helen's files, each for the photograph that its first line names.
+def open_helen(path: str, files: Sequence[str], photos: Sequence[Photo]) -> Annotations:
+    """Open Helen's files, each for the photograph that its first line names.
 
     Args:
         path: The folder, or the only file.
@@ -39,7 +39,8 @@ def open_helen(path: str, files: Sequence[str], photos: Sequence[Photo]) -> File
         if name in file_of:
             raise ValueError(f'{file}: annotates the image {name!r}, as {os.path.basename(file_of[name])} does.')
         file_of[name] = file
-    return FileSource([path], _ORDER, file_of, _faces, photos)
+    paths = list(file_of.values())
+    return Annotations([path], _ORDER, list(file_of), lambda index: [FoundFace(read_helen(paths[index]))], photos)
 
 
 def _image_name(path: str) -> str:
@@ -53,12 +54,8 @@ def _image_name(path: str) -> str:
     return name
 
 
-def _faces(path: str) -> List[FoundFace]:
-    return [FoundFace(read_helen(path))]
-
-
 def read_helen(path: str) -> np.ndarray:
-    """The landmarks in a file, (194, 2) float64.
+    """Read the landmarks in a file, (194, 2) float64.
 
     Raises:
         ValueError: the file is not in this format, or has another number of points. The message names file and line.

@@ -15,7 +15,7 @@ import numpy as np
 
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.prepare.formats.sources import FileSource
+from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.text import parse_numbers, read_lines
 from dic_plugin.prepare.photo import Photo
 
@@ -24,23 +24,20 @@ __all__ = ['open_pts', 'read_pts']
 _ORDER = 'ibug68'
 
 
-def open_pts(path: str, files: Dict[str, str], photos: Sequence[Photo]) -> FileSource:
-    """``.pts`` files, each for the photograph of its name.
+def open_pts(path: str, files: Dict[str, str], photos: Sequence[Photo]) -> Annotations:
+    """Open ``.pts`` files, each for the photograph of its name.
 
     Args:
         path: The folder, or the only file.
         files: The files by their path in the folder without ending.
         photos: The photographs.
     """
-    return FileSource([path], _ORDER, files, _faces, photos)
-
-
-def _faces(path: str) -> List[FoundFace]:
-    return [FoundFace(read_pts(path))]
+    paths = list(files.values())
+    return Annotations([path], _ORDER, list(files), lambda index: [FoundFace(read_pts(paths[index]))], photos)
 
 
 def read_pts(path: str) -> np.ndarray:
-    """The landmarks in a file, (68, 2) float64, with the centre of the top-left pixel at (0, 0).
+    """Read the landmarks in a file, (68, 2) float64, with the centre of the top-left pixel at (0, 0).
 
     Raises:
         ValueError: the file is not in this format, or has another number of points. The message names file and line.

@@ -7,6 +7,7 @@ many images may also name them in a column of its own.
 import csv
 import os
 from array import array
+from collections import defaultdict
 from operator import itemgetter
 from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -15,10 +16,9 @@ import numpy as np
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.faces.photograph import Skipped
 from dic_plugin.landmarks.layouts import ORDERS
-from dic_plugin.prepare.formats.names import AnnotatedNames
-from dic_plugin.prepare.formats.sources import FileSource, finite_faces
+from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.text import parse_numbers
-from dic_plugin.prepare.photo import AnnotationSource, Photo
+from dic_plugin.prepare.photo import Photo
 
 __all__ = ['OpenFaceTable', 'open_openface_files', 'open_openface_table', 'read_openface']
 
@@ -45,46 +45,52 @@ class OpenFaceTable(NamedTuple):
     names: Optional[List[str]]
     frames: Optional[List[int]]
 
+    def faces(self, rows: Iterable[int]) -> List[FoundFace]:
+        """Return the faces in some of the rows; raise Skipped if OpenFace found none there."""
+        faces = [
+            FoundFace(self.landmarks[row].astype(np.float64), confidence=float(self.confidence[row])) for row in rows
+            if self.success[row]
+        ]
+        if not faces:
+            raise Skipped('OpenFace found no face')
+        return faces
 
-def open_openface_files(path: str, files: Dict[str, str], photos: Sequence[Photo]) -> FileSource:
-    """Files of one image each.
+
+def open_openface_files(path: str, files: Dict[str, str], photos: Sequence[Photo]) -> Annotations:
+    """Open files of one image each.
 
     Args:
         path: Their folder, or the only file.
         files: The files by their path in the folder without ending.
         photos: The photographs.
     """
-    return FileSource([path], _ORDER, files, _faces_in_file, photos, MIN_CONFIDENCE)
+    paths = list(files.values())
+
+    def faces_of(index: int) -> List[FoundFace]:
+        table = read_openface(paths[index])
+        return table.faces(range(len(table.landmarks)))
+
+    return Annotations([path], _ORDER, list(files), faces_of, photos, MIN_CONFIDENCE)
 
 
-def _faces_in_file(path: str) -> List[FoundFace]:
-    table = read_openface(path)
-    return _faces(table, range(len(table.landmarks)))
-
-
-def _faces(table: OpenFaceTable, rows: Iterable[int]) -> List[FoundFace]:
-    faces = [
-        FoundFace(table.landmarks[row].astype(np.float64), confidence=float(table.confidence[row])) for row in rows
-        if table.success[row]
-    ]
-    if not faces:
-        raise Skipped('OpenFace found no face')
-    return finite_faces(faces)
-
-
-def open_openface_table(path: str, photos: Sequence[Photo]) -> AnnotationSource:
-    """One file, for many images if a column tells them apart, otherwise for the image of its name.
+def open_openface_table(path: str, photos: Sequence[Photo]) -> Annotations:
+    """Open one file, for many images if a column tells them apart, otherwise for the image of its name.
 
     Raises:
         ValueError: as :func:`read_openface`; or it numbers its images, and their number is not that of the photographs.
     """
     table = read_openface(path)
-    if table.names is not None:
-        return _TableSource(path, table, table.names, photos)
-    if table.frames is not None:
-        return _TableSource(path, table, _names_of_frames(path, table.frames, photos), photos)
-    stem = os.path.splitext(os.path.basename(path))[0]
-    return open_openface_files(path, {stem: path}, photos)
+    names = table.names
+    if names is None and table.frames is not None:
+        names = _names_of_frames(path, table.frames, photos)
+    if names is None:
+        stem = os.path.splitext(os.path.basename(path))[0]
+        return open_openface_files(path, {stem: path}, photos)
+    rows_of: Dict[str, List[int]] = defaultdict(list)
+    for row, name in enumerate(names):
+        rows_of[name].append(row)
+    rows = list(rows_of.values())
+    return Annotations([path], _ORDER, list(rows_of), lambda index: table.faces(rows[index]), photos, MIN_CONFIDENCE)
 
 
 def _names_of_frames(path: str, frames: List[int], photos: Sequence[Photo]) -> List[str]:
@@ -96,29 +102,6 @@ def _names_of_frames(path: str, frames: List[int], photos: Sequence[Photo]) -> L
             f'{max(frames, default=0)}, but there are {len(photos)} photographs. Expected one row for each in the '
             f'order of their names, or a column that names the image of every row ({", ".join(NAME_COLUMNS)}).')
     return [in_order[frame - 1] for frame in frames]
-
-
-class _TableSource:
-    """Any number of rows for each name, all in memory; see :class:`AnnotationSource`."""
-    order = _ORDER
-    min_confidence = MIN_CONFIDENCE
-
-    def __init__(self, path: str, table: OpenFaceTable, name_of_row: Sequence[str], photos: Sequence[Photo]) -> None:
-        self._table = table
-        index_of: Dict[str, int] = {}
-        name_index = np.array([index_of.setdefault(name, len(index_of)) for name in name_of_row], np.int64)
-        self._rows = np.argsort(name_index, kind='stable')  # those of each name together, as they stand in the file
-        self._ends = np.cumsum(np.bincount(name_index, minlength=len(index_of)))
-        self._names = AnnotatedNames(list(index_of), photos, [path])
-        self.described = self._names.described
-
-    def find(self, photo: Photo) -> List[FoundFace]:
-        index = self._names.index(photo)
-        start = self._ends[index - 1] if index else 0
-        return _faces(self._table, self._rows[start:self._ends[index]])
-
-    def missing(self, photos: List[Photo]) -> List[str]:
-        return self._names.missing(photos)
 
 
 def read_openface(path: str) -> OpenFaceTable:

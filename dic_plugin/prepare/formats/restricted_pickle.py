@@ -119,7 +119,7 @@ class PlainArray(np.ndarray):
                 raise pickle.UnpicklingError(f'damaged: an array of shape {shape} without its {count} elements')
         else:
             data = _exact_bytes(data, count * dtype.numpy.itemsize)
-        super().__setstate__((1, shape, dtype.numpy, bool(is_fortran), data))
+        super().__setstate__((1, shape, dtype.numpy, bool(is_fortran), data))  # type: ignore[arg-type]
 
 
 def _count(shape: Tuple[int, ...], dtype: PlainDtype) -> int:
@@ -163,7 +163,7 @@ def _from_bytes(data: Any, dtype: PlainDtype, shape: Tuple[int, ...], order: str
     if dtype.numpy.hasobject or order not in ('C', 'F'):
         raise pickle.UnpicklingError('damaged: an array whose bytes cannot be its elements')
     content = bytearray(_exact_bytes(data, count * dtype.numpy.itemsize))  # a bytearray, for the array to be writable
-    return PlainArray(shape, dtype.numpy, content, order=order)
+    return PlainArray(shape, dtype.numpy, content, order=order)  # type: ignore[arg-type]
 
 
 def _scalar(dtype: PlainDtype, data: Any = b'') -> Any:
