@@ -1,5 +1,4 @@
 """dic-infer: every option, every kind of output, and what it says when something is wrong."""
-import doctest
 import errno
 import importlib.util
 import json
@@ -19,9 +18,9 @@ import dic_plugin
 from dic_plugin import FaceRestorer
 from dic_plugin.cli import infer as cli
 from dic_plugin.cli import synthetic as draw_faces
-from dic_plugin.faces import cautions, find, photograph
+from dic_plugin.faces import photograph
 from dic_plugin.faces.found_face import FoundFace
-from dic_plugin.inference import files, paste, run
+from dic_plugin.inference import files, run
 from dic_plugin.inference.paste import enlarge_photograph
 from dic_plugin.synthetic import draw_face
 from helpers.inference_weights import save_weights
@@ -451,12 +450,6 @@ def test_documented_options_exist(capsys):
     offered = set(re.findall(r'--[a-z][a-z0-9-]+', capsys.readouterr().out))
     documented = set(re.findall(r'--[a-z][a-z0-9-]+', page.read_text(encoding='utf-8')))
     assert documented - {'--num', '--scale'} <= offered  # these two draw synthetic faces
-
-
-@pytest.mark.parametrize('module', [find, paste, files, cautions], ids=lambda module: module.__name__.split('.')[-1])
-def test_examples_of_docstrings(module):
-    result = doctest.testmod(module)
-    assert result.attempted and not result.failed
 
 
 # ---------------------------------------------------------------- drawn faces as files
