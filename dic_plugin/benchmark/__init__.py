@@ -6,7 +6,7 @@
     test_set.py       the test images as files
     stages.py         training, testing, cost (cost.py) and measures (measure.py) of one run
     training_log.py   times and learning curves from BasicSR's log
-    run.py            all runs, side by side
+    outcome.py        all runs, side by side
     tables.py         columns, tables, CSV and JSON; plots.py: figures
     report.py         writes everything; Markdown and HTML by templates/
 """

@@ -6,6 +6,7 @@ from typing import Any, Dict, Mapping, Optional
 import yaml
 
 from dic_plugin.utils.option_check import OptionError, check_options
+from dic_plugin.utils.option_values import builtin
 
 # Options that count iterations, in train and in train:scheduler; `periods` are scaled separately.
 ITERATIONS = ('total_iter', 'warmup_iter', 'release_hourglass_iter', 'net_d_init_iters', 'milestones', 'restarts')
@@ -124,12 +125,4 @@ def testing_options(options: Mapping[str, Any], name: str, num_gpu: int, test_se
 def option_text(options: Mapping[str, Any], comment: str) -> str:
     """Return an option file that any BasicSR checkout can read, with ``comment`` as its first line."""
     return f'# {comment}\n\n{PLUGIN}\n' + yaml.safe_dump(
-        _plain(options), sort_keys=False, default_flow_style=None, width=120)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
+        builtin(options), sort_keys=False, default_flow_style=None, width=120)

@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dic_plugin.benchmark.run import Outcome
+from dic_plugin.benchmark.outcome import Outcome
 from dic_plugin.benchmark.stages import Run
 from dic_plugin.benchmark.tables import columns, mean_of
 from dic_plugin.evaluation.summary import ERROR_LIMIT, cumulative_curve

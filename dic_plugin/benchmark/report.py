@@ -9,8 +9,8 @@ import jinja2
 import numpy as np
 
 from dic_plugin import __version__
+from dic_plugin.benchmark.outcome import Outcome
 from dic_plugin.benchmark.plots import DPI, colours, plots
-from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.tables import (
     budget,
     cells,
@@ -122,7 +122,7 @@ def facts(outcome: Outcome, today: str) -> List[str]:
     return lines + outcome.warnings
 
 
-class Box(NamedTuple):
+class View(NamedTuple):
     """A part of an image, in pixels."""
     left: float
     top: float
@@ -167,7 +167,7 @@ def _faces(outcome: Outcome, workspace: Workspace) -> List[Dict[str, Any]]:
         tiles = [_tile('Input', f'{test_set.lq}/{name}.png', None)]
         tiles += [_tile(title, paths[name], found(paths[name])) for title, paths in results.items()]
         tiles.append(_tile('Truth', gt, truth))
-        views = {'whole': Box(0, 0, width, height), **_parts(truth, width, height)}
+        views = {'whole': View(0, 0, width, height), **_parts(truth, width, height)}
         faces.append(dict(name=name, size=(width, height), views=views, tiles=tiles))
     return faces
 
@@ -179,7 +179,7 @@ def _tile(title: str, path: str, landmarks: Optional[np.ndarray]) -> Dict[str, A
     return dict(title=title, png=Path(path).read_bytes(), dots=dots)
 
 
-def _parts(truth: Optional[np.ndarray], width: int, height: int) -> Dict[str, Box]:
+def _parts(truth: Optional[np.ndarray], width: int, height: int) -> Dict[str, View]:
     """Return boxes around the true eyes and mouth, inside the image; none for other landmarks than iBUG's 68."""
     if truth is None or len(truth) != 68:
         return {}
@@ -190,5 +190,5 @@ def _parts(truth: Optional[np.ndarray], width: int, height: int) -> Dict[str, Bo
         across = min(PART_MARGIN * max(extent[0], PART_ASPECT * extent[1]), width, PART_ASPECT * height)
         part = np.array([across, across / PART_ASPECT])
         start = np.clip((low + high) / 2 + 0.5 - part / 2, 0, (width, height) - part)
-        boxes[name] = Box(*start.tolist(), *part.tolist())
+        boxes[name] = View(*start.tolist(), *part.tolist())
     return boxes

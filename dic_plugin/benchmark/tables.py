@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from dic_plugin import __version__
+from dic_plugin.benchmark.outcome import Outcome
 from dic_plugin.benchmark.plan import OWN, ModelPlan
-from dic_plugin.benchmark.run import Outcome
 from dic_plugin.benchmark.stages import Run
 from dic_plugin.evaluation.landmark_errors import ERROR_PROTOCOLS
 from dic_plugin.evaluation.output import DEFINITIONS
@@ -224,15 +224,15 @@ def json_text(outcome: Outcome, shown: Sequence[Column], date: str) -> str:
         differences=compared,
         quoted=plan.references,
         warnings=outcome.warnings)  # yapf: disable
-    return json.dumps(_plain(content), indent=1, allow_nan=False) + '\n'
+    return json.dumps(_strict(content), indent=1, allow_nan=False) + '\n'
 
 
-def _plain(value: Any) -> Any:
+def _strict(value: Any) -> Any:
     """Return a value as strict JSON: NaN and infinity become None."""
     if isinstance(value, Estimate):
         value = value._asdict()
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _strict(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_strict(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

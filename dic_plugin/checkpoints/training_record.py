@@ -4,6 +4,7 @@ Plain values under a key of its own, which BasicSR's loading passes over and ``w
 """
 from typing import Any, Dict, Mapping
 
+from dic_plugin.utils.option_values import builtin
 from dic_plugin.version import __version__
 
 RECORD = 'dic_plugin'  # the key
@@ -24,15 +25,6 @@ def training_record(opt: Mapping[str, Any], network: str) -> Dict[str, Any]:
     dataset = (opt.get('datasets') or {}).get('train') or {}
     return dict(
         version=__version__,
-        network=_plain(opt.get(network) or {}),
+        network=builtin(opt.get(network) or {}),
         trained_on=[str(dataset.get(key, '')) for key in ('name', 'type')],
         input_size=int(dataset.get('gt_size') or GT_SIZE) // int(opt.get('scale', 1)))
-
-
-def _plain(value: Any) -> Any:
-    """The same of dicts, lists, strings, numbers and None only: YAML gives ordered dicts."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

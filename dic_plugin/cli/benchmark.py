@@ -15,9 +15,9 @@ from typing import Any, List, Optional
 import torch
 
 from dic_plugin.benchmark.machine import Machine, num_cores
+from dic_plugin.benchmark.outcome import run_benchmark
 from dic_plugin.benchmark.plan import read_plan
 from dic_plugin.benchmark.report import write_report
-from dic_plugin.benchmark.run import run_benchmark
 from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.utils.option_check import OptionError
 from dic_plugin.utils.shipped_options import option_file

@@ -24,8 +24,8 @@ from dic_plugin.faces.crop import MARGIN
 from dic_plugin.faces.detectors import DETECTORS, make_detector
 from dic_plugin.faces.found_face import Detector
 from dic_plugin.inference.files import EXTENSIONS, list_files
+from dic_plugin.inference.restore_files import Restored, Settings, restore_files
 from dic_plugin.inference.restorer import FaceRestorer
-from dic_plugin.inference.run import Report, Settings, restore_files
 from dic_plugin.utils.interrupts import interrupted_once
 
 NAMED = 5  # examples in a line of the summary
@@ -69,7 +69,7 @@ def parse(argv: Optional[List[str]] = None) -> argparse.Namespace:
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command; returns the exit status: 1 after an error or if nothing was written, 130 if interrupted."""
     args = parse(argv)
-    report = Report()
+    report = Restored()
     status = 0
     try:
         with interrupted_once():
@@ -95,7 +95,7 @@ def with_subfolders(path: str) -> List[str]:
     return folders or [path]
 
 
-def _run(args: argparse.Namespace, report: Report) -> None:
+def _run(args: argparse.Namespace, report: Restored) -> None:
     restorer = FaceRestorer(args.weights, args.device, args.dtype, args.steps, args.batch)
     detector = None if args.aligned else _detector(args.detector, args.model)
     inputs = [folder for path in args.input for folder in with_subfolders(path)] if args.recursive else args.input
@@ -127,7 +127,7 @@ def _describe(restorer: FaceRestorer, dtype: str) -> str:
             f'{side}x{side}, {trained_on}; {restorer.device}, {dtype}')
 
 
-def summary(report: Report) -> List[str]:
+def summary(report: Restored) -> List[str]:
     """Return the warnings to print at the end, one per line; none if all went well."""
     lines = []
     for kind, faces in report.cautions.items():

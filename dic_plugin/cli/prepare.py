@@ -19,8 +19,8 @@ from dic_plugin.cli.arguments import add_shared, check_ranges, command_parser, f
 from dic_plugin.faces.crop import MARGIN
 from dic_plugin.faces.detectors import DETECTORS
 from dic_plugin.prepare.finish import Counts
+from dic_plugin.prepare.prepare import NothingPrepared, prepare
 from dic_plugin.prepare.preview import draw_preview
-from dic_plugin.prepare.run import NothingPrepared, prepare
 from dic_plugin.utils.interrupts import interrupted_once
 
 __all__ = ['main', 'parse']

@@ -96,7 +96,7 @@ def conv_act(maps: Sequence[Tensor],
     """
     dtype = _native_type(maps, layer, residual)
     if dtype is None:
-        return _plain(maps, layer, slope, residual)
+        return _torch_conv_act(maps, layer, slope, residual)
     maps = [x if x.dtype == dtype else x.to(dtype) for x in maps]
     # a residual of another type is as exact as it is (an image's own values, say)
     if residual is not None and (residual.dtype != dtype or residual.shape != _out_shape(maps, layer)):
@@ -108,7 +108,7 @@ def conv_act(maps: Sequence[Tensor],
         return _forward(maps, layer, value, residual, out)
     if value < 0 or (parameter is not None and value == 0) or (slope is not None and residual is not None):
         # the backward pass tells from the result what was negative before the activation
-        return _plain(maps, layer, slope, residual)
+        return _torch_conv_act(maps, layer, slope, residual)
     return _ConvAct.apply(layer, value, *tensors)
 
 
@@ -117,7 +117,7 @@ def reuses_memory(x: Tensor) -> bool:
     return not torch.is_grad_enabled() and _type_for(x) is not None
 
 
-def _plain(maps: Sequence[Tensor], layer: nn.Module, slope: Slope, residual: Optional[Tensor]) -> Tensor:
+def _torch_conv_act(maps: Sequence[Tensor], layer: nn.Module, slope: Slope, residual: Optional[Tensor]) -> Tensor:
     y = _call(layer, maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1))
     if isinstance(slope, Tensor):
         y = F.prelu(y, slope)

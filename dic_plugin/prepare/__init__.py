@@ -2,7 +2,7 @@
 
     formats/       landmarks from the files of datasets and tools
     process.py     one photograph: from the file to the encoded crop
-    run.py         all photographs: splits, workers, continuation after an interruption
+    prepare.py     all photographs: splits, workers, continuation after an interruption
     finish.py      the set that is built from the results
     check.py       the examination of a set
 

@@ -20,7 +20,7 @@ from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import IMAGE_EXTENSIONS, FaceFiles
 from dic_plugin.landmarks.layouts import ORDERS, component_groups
-from dic_plugin.prepare.check_report import Report, SplitReport, size_text
+from dic_plugin.prepare.check_report import CheckReport, SplitReport, size_text
 from dic_plugin.prepare.workers import worker_map
 
 __all__ = ['check_set']
@@ -45,7 +45,7 @@ class _Seen(NamedTuple):
     lq_is_shrunk: bool
 
 
-def check_set(root: str, workers: Optional[int] = None) -> Report:
+def check_set(root: str, workers: Optional[int] = None) -> CheckReport:
     """Examine a set of face crops; every image is read.
 
     Problems are images that cannot be read or whose shape differs from ``meta_info.txt`` or the annotation; names that
@@ -74,7 +74,7 @@ def check_set(root: str, workers: Optional[int] = None) -> Report:
                     # dic-prepare names faces after photographs; other sets may number each split from 1
                     may_be = what == 'name' and not made_here
                     between.add(f'same {what} in two splits', f'{other}/{other_face} and {name}/{face}', warning=may_be)
-    return Report(splits, between)
+    return CheckReport(splits, between)
 
 
 def _find_splits(root: str, between: SplitReport) -> Tuple[str, List[str]]:

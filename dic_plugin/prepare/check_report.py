@@ -3,7 +3,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Dict, List, Optional, Sequence
 
-__all__ = ['EXAMPLES', 'Report', 'SplitReport', 'size_text']
+__all__ = ['EXAMPLES', 'CheckReport', 'SplitReport', 'size_text']
 
 EXAMPLES = 5  # cases that the text names for each kind of finding
 
@@ -46,7 +46,7 @@ class SplitReport:
 
 
 @dataclass
-class Report:
+class CheckReport:
     """Reports of all splits of a set, and of what concerns several of them."""
     splits: List[SplitReport]
     between: SplitReport

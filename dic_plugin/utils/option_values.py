@@ -9,8 +9,8 @@ import re
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 __all__ = [
-    'Kind', 'OptionError', 'choice', 'flag', 'number', 'path', 'read_number', 'read_value', 'read_values', 'refused',
-    'text', 'whole'
+    'Kind', 'OptionError', 'builtin', 'choice', 'flag', 'number', 'path', 'read_number', 'read_value', 'read_values',
+    'refused', 'text', 'whole'
 ]
 
 SWITCHES = {'true': True, 'yes': True, 'on': True, 'false': False, 'no': False, 'off': False}
@@ -151,3 +151,12 @@ def read_values(given: Mapping[str, Any], kinds: Mapping[str, Optional[Kind]], w
         key: read_value(kinds.get(key), value, f'{where}:{key}' if where else str(key))
         for key, value in given.items()
     }
+
+
+def builtin(value: Any) -> Any:
+    """Return options in dicts and lists, also where BasicSR's parser made other mappings and sequences of them."""
+    if isinstance(value, Mapping):
+        return {str(key): builtin(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [builtin(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -234,7 +234,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         print(f'{args.num} photographs (JPEG, {kilobytes:.0f} KiB), crops of {GT}x{GT} '
               f'(PNG, {statistics.mean(len(face.image) for face in faces) / 1024:.0f} KiB), {args.rounds} rounds')
         plain, prepared = PlainFaces(scenes,
-                                     [face.crop_box.astype(int).tolist() for face in faces]), store(faces, folder)
+                                     [list(map(int, face.crop_box)) for face in faces]), store(faces, folder)
         alone = measure_loading(plain, prepared, args.rounds)
         print('\n'.join(loading_lines(alone, measure_data_loader(plain, prepared, args.rounds))), flush=True)
 

@@ -19,7 +19,7 @@ NETWORKS = {
 # change something before.
 SCRIPT = '''
 import os, sys, torch
-from dic_plugin.launch.run import _Run
+from dic_plugin.launch.pipeline import _Run
 PREPARE
 
 def main():

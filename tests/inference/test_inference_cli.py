@@ -20,7 +20,7 @@ from dic_plugin.cli import infer as cli
 from dic_plugin.cli import synthetic as draw_faces
 from dic_plugin.faces import photograph
 from dic_plugin.faces.found_face import FoundFace
-from dic_plugin.inference import files, run
+from dic_plugin.inference import files, restore_files
 from dic_plugin.inference.paste import enlarge_photograph
 from dic_plugin.synthetic import draw_face
 from helpers.inference_weights import save_weights
@@ -232,7 +232,7 @@ def test_a_result_that_its_format_cannot_hold_does_not_stop_the_rest(weights, tm
     def paste(job, *_):
         return np.zeros((1, 16384 if job.name == 'a' else 10, 3), np.uint8)
 
-    monkeypatch.setattr(run, '_paste', paste)
+    monkeypatch.setattr(restore_files, '_paste', paste)
     written = infer(weights, tmp_path, '-i', tmp_path / '*.png', '--paste-back', '--ext', 'webp')
     assert written == ['faces/a_00.webp', 'faces/b_00.webp', 'landmarks/b.json', 'photos/b.webp']
     said = capsys.readouterr()
@@ -264,7 +264,7 @@ def test_what_would_meet_every_file_ends_it(weights, tmp_path, monkeypatch, caps
         asked.append(path)
         raise OSError(number, os.strerror(number), path)
 
-    monkeypatch.setattr(run, 'write_image', write_image)
+    monkeypatch.setattr(restore_files, 'write_image', write_image)
     infer(weights, tmp_path, '-i', write_crops(tmp_path / 'in', 3), '--aligned', code=1)
     assert len(asked) == 1 and f'error: [Errno {number}]' in capsys.readouterr().err
 
@@ -387,7 +387,7 @@ def test_ctrl_c_leaves_only_whole_files(weights, tmp_path, monkeypatch, capsys):
             monkeypatch.setattr(files.os, 'replace', lambda *_: os.kill(os.getpid(), signal.SIGINT))
         files.write_image(path, image)
 
-    monkeypatch.setattr(run, 'write_image', write_image)
+    monkeypatch.setattr(restore_files, 'write_image', write_image)
     before = signal.getsignal(signal.SIGINT)
     try:
         done = infer(weights, tmp_path, '-i', crops, '--aligned', '--batch', 1, code=130)
@@ -400,14 +400,15 @@ def test_ctrl_c_leaves_only_whole_files(weights, tmp_path, monkeypatch, capsys):
 
 def test_files_that_are_no_crops_need_a_detector(weights, tmp_path):
     with pytest.raises(ValueError, match='a detector is needed'):
-        run.restore_files([], FaceRestorer(weights, 'cpu'), run.Settings(str(tmp_path)), run.Report())
+        restore_files.restore_files([], FaceRestorer(weights, 'cpu'), restore_files.Settings(str(tmp_path)),
+                                    restore_files.Restored())
 
 
 def test_many_pixels_do_not_wait_for_a_full_batch(weights, tmp_path, monkeypatch):
     sizes = []
     call = FaceRestorer.__call__
     monkeypatch.setattr(FaceRestorer, '__call__', lambda self, images: sizes.append(len(images)) or call(self, images))
-    monkeypatch.setattr(run, 'MOST_PENDING', 1)
+    monkeypatch.setattr(restore_files, 'MOST_PENDING', 1)
     infer(weights, tmp_path, '-i', write_crops(tmp_path / 'in', 3), '--aligned')
     assert sizes == [1, 1, 1]
 

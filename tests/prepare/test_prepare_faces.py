@@ -18,7 +18,7 @@ from dic_plugin.cli.prepare import main
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import FaceFiles
-from dic_plugin.prepare import run as run_module
+from dic_plugin.prepare import prepare as run_module
 from dic_plugin.prepare.preview import spread
 from helpers.paths import ROOT
 from helpers.photographs import make_photographs, write_dic_list
@@ -136,7 +136,7 @@ def test_a_run_interrupted_while_cropping_continues(download, undisturbed, tmp_p
 
 
 @pytest.mark.parametrize('stage', ['finish.write_text', 'finish.FaceAnnotations.save', 'finish.LmdbMaker.close',
-                                   'finish.write_skipped', 'run.write_json'])  # yapf: disable
+                                   'finish.write_skipped', 'prepare.write_json'])  # yapf: disable
 def test_a_run_interrupted_while_writing_continues(download, undisturbed, tmp_path, monkeypatch, stage):
     with monkeypatch.context() as patch:
         patch.setattr(f'dic_plugin.prepare.{stage}', interrupted)

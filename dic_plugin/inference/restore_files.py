@@ -51,7 +51,7 @@ class Settings(NamedTuple):
 
 
 @dataclass
-class Report:
+class Restored:
     """What became of the files; filled while they are restored, so that it holds after an interruption.
 
     Attributes:
@@ -80,7 +80,7 @@ class _Job(NamedTuple):
 def restore_files(files: Sequence[str],
                   restorer: FaceRestorer,
                   settings: Settings,
-                  report: Report,
+                  report: Restored,
                   detector: Optional[Detector] = None,
                   say: Say = tqdm.write) -> None:
     """Restore every face of every file.
@@ -127,7 +127,7 @@ def restore_files(files: Sequence[str],
     _finish(pending, restorer, settings, report, say)
 
 
-def _fail(path: str, reason: str, report: Report, say: Say) -> None:
+def _fail(path: str, reason: str, report: Restored, say: Say) -> None:
     report.failed.append((path, reason))
     say(f'{path}: {reason}')
 
@@ -149,7 +149,7 @@ def _open(path: str, name: str, restorer: FaceRestorer, settings: Settings, dete
     return _Job(path, name, found.image, found.crops, found.cautions)
 
 
-def _finish(jobs: List[_Job], restorer: FaceRestorer, settings: Settings, report: Report, say: Say) -> None:
+def _finish(jobs: List[_Job], restorer: FaceRestorer, settings: Settings, report: Restored, say: Say) -> None:
     """Restore the faces of these files, if any, and write their results."""
     if not jobs:
         return
@@ -168,7 +168,7 @@ def _finish(jobs: List[_Job], restorer: FaceRestorer, settings: Settings, report
 
 
 def _write(job: _Job, restored: RestoredFaces, first: int, restorer: FaceRestorer, settings: Settings,
-           report: Report) -> None:
+           report: Restored) -> None:
     """Write the results of one file, whose faces are those of ``restored`` from ``first`` on."""
     ext = extension(settings.ext, job.path)
     suffix = f'_{settings.suffix}' if settings.suffix else ''
@@ -209,12 +209,12 @@ def _describe(crop: FaceCrop, face: str, landmarks: np.ndarray, cautions: Sequen
         face=face,
         box=list(map(int, crop.box)),
         confidence=None if crop.found is None or crop.found.confidence is None else float(crop.found.confidence),
-        landmarks=_plain(landmarks),
-        landmarks_in_file=_plain(crop.to_photograph(landmarks)),
+        landmarks=_coordinates(landmarks),
+        landmarks_in_file=_coordinates(crop.to_photograph(landmarks)),
         warnings=[f'{caution.kind} ({caution.detail})' for caution in cautions])
 
 
-def _plain(landmarks: np.ndarray) -> List[List[float]]:
+def _coordinates(landmarks: np.ndarray) -> List[List[float]]:
     return landmarks.astype(np.float64).round(2).tolist()
 
 

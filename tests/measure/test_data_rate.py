@@ -32,7 +32,7 @@ def benchmark():
 def test_plain_reading_gives_the_samples_of_the_prepared_set(benchmark, tmp_path):
     scenes = benchmark.draw_scenes(str(tmp_path), 3)
     faces = [benchmark.crop_scene(scene) for scene in scenes]
-    plain = benchmark.PlainFaces(scenes, [face.crop_box.astype(int).tolist() for face in faces])
+    plain = benchmark.PlainFaces(scenes, [list(map(int, face.crop_box)) for face in faces])
     prepared = benchmark.store(faces, str(tmp_path))
     assert len(plain) == len(prepared) == 3
     for index in range(3):
