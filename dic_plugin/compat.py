@@ -31,5 +31,5 @@ def _provide_functional_tensor() -> None:
         return
     from torchvision.transforms import functional
     module = types.ModuleType(name, 'Stand-in for the module that torchvision 0.17 removed.')
-    module.rgb_to_grayscale = functional.rgb_to_grayscale
+    setattr(module, 'rgb_to_grayscale', functional.rgb_to_grayscale)
     sys.modules[name] = module

@@ -63,6 +63,7 @@ class DIC(nn.Module):
             0.79 GB for every further face (float32, on a CPU whose allocator hands freed memory back, see
             docs/performance.md). Results are the same.
     """
+    mean: Tensor
 
     def __init__(self,
                  num_in_ch: int = 3,

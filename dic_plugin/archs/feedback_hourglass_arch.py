@@ -102,10 +102,9 @@ class FeedbackHourglass(nn.Module):
             nn.Conv2d(hg_num_feat, num_keypoints, 1))
         init_kaiming(self)
         if from_scratch:
-            for module in self.modules():
-                if isinstance(module, HourglassResidual):
-                    nn.init.zeros_(module.body[-1].weight)
-            nn.init.zeros_(self.head[-1].weight)
+            residuals = [module.body for module in self.modules() if isinstance(module, HourglassResidual)]
+            for layers in (*residuals, self.head):
+                nn.init.zeros_(layers[-1].get_parameter('weight'))
             # such an hourglass adds up one copy of its input per level
             self.compress_in.weight.data /= DEPTH + 1
 

@@ -44,6 +44,7 @@ class _Group(nn.Module):
 
 class _LightCNN(nn.Module):
     """The convolutions that both networks have; images of any size."""
+    mean: Tensor
 
     def __init__(self, num_feat: int, subtract_mean: bool) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 Newell et al., Stacked Hourglass Networks, ECCV 2016; the DIC paper measures NRMSE with four of them (section 4.1).
 Numerically equal to the published code (tests/archs/test_golden.py).
 """
-from typing import List, Union
+from typing import Any, List, Union
 
 import torch
 from basicsr.utils.registry import ARCH_REGISTRY
@@ -60,6 +60,8 @@ class StackedHourglass(nn.Module):
         num_keypoints: number of landmarks K.
     """
 
+    mean: Tensor
+
     def __init__(self, num_feat: int = 256, num_stacks: int = 4, num_keypoints: int = 68) -> None:
         super().__init__()
         if num_feat < 4 or num_feat % 4:
@@ -71,11 +73,11 @@ class StackedHourglass(nn.Module):
         self.register_buffer('mean', torch.tensor(RGB_MEAN), persistent=False)
         self.stem = nn.Sequential(*conv_norm(3, quarter, 7, 2, 3), nn.ReLU(), NormResidual(quarter, half),
                                   nn.MaxPool2d(2), NormResidual(half, half), NormResidual(half, num_feat))
-        self.stacks = nn.ModuleList(
+        self.stacks: Any = nn.ModuleList(
             Stack(num_feat, num_keypoints, is_last=index == num_stacks - 1) for index in range(num_stacks))
         init_kaiming(self)
         for stack in self.stacks:  # targets are zero almost everywhere: to start there saves hundreds of iterations
-            nn.init.zeros_(stack.predict.weight)
+            nn.init.zeros_(stack.get_parameter('predict.weight'))
 
     def forward(self, x: Tensor, return_stacks: bool = False) -> Union[Tensor, List[Tensor]]:
         """Find landmarks.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Callable, Dict, Optional, Sequence, Set
+from typing import Callable, Dict, List, Optional, Sequence, Set
 
 import torch
 
@@ -40,7 +40,8 @@ class Machine:
         self.device = f'cuda:{self.gpus[0]}' if self.gpus else 'cpu'
         self.kept_open: Sequence[int] = ()  # files that children keep open also, see Workspace.locked
         self._slots: 'queue.Queue[Optional[int]]' = queue.Queue()
-        for slot in self.gpus or [None] * self.jobs:
+        slots: List[Optional[int]] = [*self.gpus] or [None] * self.jobs
+        for slot in slots:
             self._slots.put(slot)
         self._children: Set[subprocess.Popen] = set()
         self._lock = threading.Lock()

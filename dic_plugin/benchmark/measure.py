@@ -16,7 +16,7 @@ from basicsr.metrics import calculate_metric
 
 from dic_plugin.archs.dic_arch import DIC
 from dic_plugin.benchmark.plan import OWN
-from dic_plugin.benchmark.test_set import TestSet
+from dic_plugin.benchmark.test_set import FaceSet
 from dic_plugin.checkpoints.files import load_into, load_params
 from dic_plugin.evaluation.files import open_images, open_results, pair_names
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, landmark_errors, to_batch
@@ -25,7 +25,7 @@ from dic_plugin.evaluation.summary import Estimate, estimate
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 
 
-def measure(pictures: str, test_set: TestSet, evaluators: Mapping[str, LandmarkEvaluator], protocols: Sequence[str],
+def measure(pictures: str, test_set: FaceSet, evaluators: Mapping[str, LandmarkEvaluator], protocols: Sequence[str],
             metrics: Mapping[str, Mapping[str, Any]]) -> Dict[str, Any]:
     """Evaluate a folder of results.
 
@@ -70,7 +70,7 @@ def measure(pictures: str, test_set: TestSet, evaluators: Mapping[str, LandmarkE
     return dict(names=test_set.names, values=values, estimates=plain)
 
 
-def _own_metrics(pictures: str, test_set: TestSet, evaluator: Optional[LandmarkEvaluator],
+def _own_metrics(pictures: str, test_set: FaceSet, evaluator: Optional[LandmarkEvaluator],
                  metrics: Mapping[str, Mapping[str, Any]]) -> Dict[str, List[float]]:
     if not metrics:
         return {}
@@ -91,7 +91,7 @@ def _own_metrics(pictures: str, test_set: TestSet, evaluator: Optional[LandmarkE
     return values
 
 
-def own_landmark_errors(network_g: Mapping[str, Any], weights: Optional[Path], param_key: str, test_set: TestSet,
+def own_landmark_errors(network_g: Mapping[str, Any], weights: Optional[Path], param_key: str, test_set: FaceSet,
                         device: str) -> Dict[str, List[float]]:
     """Return the errors of the landmarks that DIC itself finds in its last step, for each face.
 

@@ -26,8 +26,8 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]
     merged = deepcopy(dict(base))
     for key, value in changes.items():
         old = merged.get(key)
-        are_sections = isinstance(old, Mapping) and isinstance(value, Mapping)
-        if are_sections and value.get('type', old.get('type')) == old.get('type'):
+        if (isinstance(old, Mapping) and isinstance(value, Mapping)
+                and value.get('type', old.get('type')) == old.get('type')):
             merged[key] = merge(old, value)
         else:
             merged[key] = deepcopy(value)
@@ -39,8 +39,8 @@ def with_iterations(options: Mapping[str, Any], total: int) -> Dict[str, Any]:
 
     The log interval of very short trainings becomes shorter, because times are read from the log.
     """
-    options = deepcopy(dict(options))
-    train, logger = options['train'], options.get('logger') or {}
+    scaled_options = deepcopy(dict(options))
+    train, logger = scaled_options['train'], scaled_options.get('logger') or {}
     scheduler = train.get('scheduler') or {}
     ratio = total / train['total_iter']
 
@@ -58,7 +58,7 @@ def with_iterations(options: Mapping[str, Any], total: int) -> Dict[str, Any]:
     longest = max(1, total // 4)
     if logger.get('print_freq', 0) > longest:
         logger['print_freq'] = max(n for n in range(1, longest + 1) if logger['print_freq'] % n == 0)
-    return options
+    return scaled_options
 
 
 def check_run_options(options: Mapping[str, Any], where: str, metrics: Mapping[str, Mapping[str, Any]],

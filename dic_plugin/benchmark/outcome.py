@@ -8,7 +8,7 @@ from dic_plugin.benchmark.machine import Failed, Machine
 from dic_plugin.benchmark.options import with_iterations
 from dic_plugin.benchmark.plan import TIME_SUFFIX, Plan
 from dic_plugin.benchmark.stages import Run, Stages
-from dic_plugin.benchmark.test_set import TestSet, write_test_set
+from dic_plugin.benchmark.test_set import FaceSet, write_test_set
 from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
 from dic_plugin.utils.atomic_write import write_text
@@ -35,7 +35,7 @@ class Outcome:
         machine: The description of the machine.
     """
     plan: Plan
-    test_set: TestSet
+    test_set: FaceSet
     rows: List[Row]
     evaluators: Dict[str, LandmarkEvaluator]
     seconds: Optional[float]
@@ -79,8 +79,8 @@ def run_benchmark(plan: Plan, workspace: Workspace, machine: Machine, say: Calla
         evaluators = {each.name: pool.submit(stages.train_evaluator, each) for each in plan.evaluators}
         runs = {name: Run(name, model) for name, model in plan.models.items()}
         _train_and_test(pool, stages, runs)
-        is_model = isinstance(plan.training_time, str)
-        seconds = runs[plan.training_time].training_seconds if is_model else plan.training_time
+        time = plan.training_time
+        seconds = runs[time].training_seconds if isinstance(time, str) else time
         timed = {} if seconds is None else _timed_runs(runs, seconds)
         _train_and_test(pool, stages, {name: run for name, run in timed.items() if name not in runs})
         for name, future in evaluators.items():

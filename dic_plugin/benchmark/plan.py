@@ -46,7 +46,7 @@ PLAN = {
     'landmark_error': text, 'metrics': section, 'training_time': time, 'compare_with': text, 'gallery': whole(0),
     'speed_batch_size': whole(1), 'defaults': section, 'models': section, 'references': listed
 }  # yapf: disable
-DEFAULTS = {
+DEFAULTS: Dict[str, Any] = {
     'evaluators': {}, 'protocols': ['basicsr-y'], 'landmark_error': 'inter-ocular', 'metrics': {},
     'training_time': None, 'compare_with': None, 'gallery': 6, 'speed_batch_size': 8, 'references': []
 }  # yapf: disable
@@ -211,8 +211,9 @@ def _values(block: Any,
     given = {key: block[key] for key in kinds if block.get(key) is not None}
     values = read_values(given, kinds, where)
     for key in required:
-        if values.get(key) in (None, {}):
-            raise OptionError(f'{where}:{key}: missing; expected {kinds[key].expected}.'.lstrip(':'))
+        kind = kinds[key]
+        if kind and values.get(key) in (None, {}):
+            raise OptionError(f'{where}:{key}: missing; expected {kind.expected}.'.lstrip(':'))
     return values
 
 

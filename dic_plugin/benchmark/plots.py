@@ -7,7 +7,7 @@ import numpy as np
 from dic_plugin.benchmark.outcome import Outcome
 from dic_plugin.benchmark.stages import Run
 from dic_plugin.benchmark.tables import columns, mean_of
-from dic_plugin.evaluation.summary import ERROR_LIMIT, cumulative_curve
+from dic_plugin.evaluation.summary import ERROR_LIMIT, Estimate, cumulative_curve
 
 DPI = 150
 COMPARED = '#d1362f'  # of the model that the others are compared with
@@ -72,6 +72,7 @@ def _quality_and_cost(outcome: Outcome) -> Optional[bytes]:
         for run in runs:
             style = dict(color=colour_of[run.model.name], label=run.model.title)
             psnr, cost = quality.value(run), mean_of(column_of[key].value(run))
+            assert isinstance(psnr, Estimate)
             if cost:
                 interval = None if np.isnan(psnr.low) else [[psnr.mean - psnr.low], [psnr.high - psnr.mean]]
                 axis.errorbar(cost, psnr.mean, interval, fmt='o', markersize=7, linewidth=1, capsize=2, **style)

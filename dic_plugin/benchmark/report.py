@@ -83,7 +83,7 @@ def write_report(outcome: Outcome, workspace: Workspace) -> Path:
 def _heading(outcome: Outcome, name: str) -> str:
     if name == 'iterations':
         return 'Equal iterations'
-    return f'Equal training time (about {outcome.seconds / 60:.1f} minutes each)'
+    return f'Equal training time (about {(outcome.seconds or 0) / 60:.1f} minutes each)'
 
 
 def _reference_texts(row: Mapping[str, Any]) -> List[str]:
@@ -156,20 +156,27 @@ def _faces(outcome: Outcome, workspace: Workspace) -> List[Dict[str, Any]]:
     def found(path: str) -> Optional[np.ndarray]:
         if evaluator is None:
             return None
-        return evaluator.landmarks_of(np.ascontiguousarray(cv2.imread(path)[..., ::-1]))[True]
+        return evaluator.landmarks_of(np.ascontiguousarray(_read(path)[..., ::-1]))[True]
 
     faces = []
     number = min(outcome.plan.gallery, len(names)) if results else 0
     for index in np.linspace(0, len(names) - 1, number).round().astype(int):
         name = names[index]
         truth, gt = all_landmarks.get(name), f'{test_set.gt}/{name}.png'
-        height, width = cv2.imread(gt).shape[:2]
+        height, width = _read(gt).shape[:2]
         tiles = [_tile('Input', f'{test_set.lq}/{name}.png', None)]
         tiles += [_tile(title, paths[name], found(paths[name])) for title, paths in results.items()]
         tiles.append(_tile('Truth', gt, truth))
         views = {'whole': View(0, 0, width, height), **_parts(truth, width, height)}
         faces.append(dict(name=name, size=(width, height), views=views, tiles=tiles))
     return faces
+
+
+def _read(path: str) -> np.ndarray:
+    image = cv2.imread(path)
+    if image is None:
+        raise ValueError(f'{path}: cannot be read.')
+    return image
 
 
 def _tile(title: str, path: str, landmarks: Optional[np.ndarray]) -> Dict[str, Any]:

@@ -19,7 +19,7 @@ from dic_plugin.benchmark.machine import Failed, Machine
 from dic_plugin.benchmark.measure import measure, own_landmark_errors
 from dic_plugin.benchmark.options import option_text, testing_options, training_options
 from dic_plugin.benchmark.plan import EvaluatorPlan, ModelPlan, Plan
-from dic_plugin.benchmark.test_set import TestSet
+from dic_plugin.benchmark.test_set import FaceSet
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint, set_aside
 from dic_plugin.evaluation.files import open_results, pair_names
@@ -60,7 +60,7 @@ class Run:
 class Stages:
     """The stages of the runs of a plan. They raise Failed, OSError or ValueError if they fail."""
 
-    def __init__(self, plan: Plan, workspace: Workspace, machine: Machine, test_set: TestSet,
+    def __init__(self, plan: Plan, workspace: Workspace, machine: Machine, test_set: FaceSet,
                  say: Callable[[str], None]) -> None:
         self.plan, self.workspace, self.machine, self.test_set, self.say = plan, workspace, machine, test_set, say
 
@@ -76,7 +76,7 @@ class Stages:
         if plan.weights is not None:
             return Path(plan.weights)
         name = f'evaluator_{plan.name}'
-        self._train(name, plan.options, None, 'params')
+        self._train(name, plan.options or {}, None, 'params')
         return self.workspace.weights(name)
 
     def _train(self, name: str, options: Mapping[str, Any], pretrained: Optional[Path],
@@ -89,7 +89,7 @@ class Stages:
                 set_aside(experiment)
 
         def work() -> Dict[str, Any]:
-            content = training_options(options, name, self.machine.num_gpu, pretrained and str(pretrained), param_key)
+            content = training_options(options, name, self.machine.num_gpu, _text(pretrained), param_key)
             self._pipeline('train', name, content, f'trains {total} iterations', '--auto_resume')
             log = read_training_log(experiment, total)._asdict()
             return dict(iterations=total, machine=self.machine.description(), date=date.today().isoformat(), **log)
@@ -110,7 +110,7 @@ class Stages:
         def work() -> Dict[str, Any]:
             set_aside(self.workspace.root / 'results' / run.name)
             content = testing_options(run.model.options, run.name, self.machine.num_gpu, self.test_set.dataset(),
-                                      weights and str(weights), run.model.param_key)
+                                      _text(weights), run.model.param_key)
             self._pipeline('test', run.name, content, f'tests {len(self.test_set.names)} images')
             return {}
 
@@ -182,6 +182,10 @@ class Stages:
             metrics={name: dict(option, source=_source(option['type'])) for name, option in plan.metrics.items()},
             dic_plugin=__version__)  # yapf: disable
         run.measured = self.workspace.once(run.name, 'measure', inputs, work)
+
+
+def _text(path: Optional[Path]) -> Optional[str]:
+    return None if path is None else str(path)
 
 
 def _source(metric: str) -> str:

@@ -1,6 +1,6 @@
 """The columns and tables of a benchmark, as data frames, CSV and JSON. Quoted figures are never among measured ones."""
 import json
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import pandas as pd
@@ -86,7 +86,7 @@ def columns(outcome: Outcome) -> List[Column]:
                f'the metric {metric["type"]}, with the options of the plan', name)
         for name, metric in plan.metrics.items()
     ]  # yapf: disable
-    costs = (
+    costs: Sequence[Tuple[Any, ...]] = (
         ('params', 'Parameters (M)', '.2f', 'lower', 'of the network as it is trained, in millions', 'params', 1e6),
         ('gflop', 'GFLOP', '.2f', 'lower', 'operations for one face, of convolutions, matrix products and attention; a '
          'multiplication and an addition count as two', 'flops', 1e9),
@@ -97,7 +97,7 @@ def columns(outcome: Outcome) -> List[Column]:
         ('training_minutes', 'Training (min)', '.1f', 'lower', 'iterations times the median time of one; without '
          'validation, and without the training of the model that it starts from', 'training_seconds', 60),
     )  # yapf: disable
-    return shown + [Column(*cost, is_compared=False) for cost in costs]
+    return shown + [Column(*cost, is_compared=False) for cost in costs]  # type: ignore[misc]
 
 
 def mean_of(value: Value) -> Optional[float]:

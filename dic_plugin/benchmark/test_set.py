@@ -14,7 +14,7 @@ from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.landmarks.layouts import ORDERS
 
 
-class TestSet(NamedTuple):
+class FaceSet(NamedTuple):
     """Folders of images with equal names, and true landmarks.
 
     Attributes:
@@ -25,8 +25,6 @@ class TestSet(NamedTuple):
         lq_size: Height and width of the low-quality images.
         inputs: The options that the files were made from.
     """
-    __test__ = False  # its name looks like that of a test to pytest
-
     name: str
     gt: str
     lq: str
@@ -53,7 +51,7 @@ class TestSet(NamedTuple):
             io_backend={'type': 'disk'})
 
 
-def write_test_set(options: Mapping[str, Any], workspace: Workspace) -> TestSet:
+def write_test_set(options: Mapping[str, Any], workspace: Workspace) -> FaceSet:
     """Write the images of a dataset into ``test_set/``, once.
 
     Args:
@@ -71,7 +69,7 @@ def write_test_set(options: Mapping[str, Any], workspace: Workspace) -> TestSet:
 
     done = workspace.once('test_set', 'images', options, write, is_intact=folder.is_dir())
     annotations = str(folder / 'annotations.npz') if done['annotated'] else None
-    return TestSet(options['name'], str(folder / 'gt'), str(folder / 'lq'), annotations, done['names'], done['lq_size'],
+    return FaceSet(options['name'], str(folder / 'gt'), str(folder / 'lq'), annotations, done['names'], done['lq_size'],
                    dict(options))
 
 
@@ -98,9 +96,9 @@ def _write(dataset: Any, folder: Path) -> Dict[str, Any]:
         raise ValueError(f'test_set: {type(dataset).__name__} has no images.')
     names, is_annotated = list(sizes), len(landmarks) == len(sizes)
     if is_annotated:
-        points = np.float32(list(landmarks.values()))
+        points = np.stack(list(landmarks.values())).astype(np.float32)
         order = next((order for order, number in ORDERS.items() if number == points.shape[1]),
                      f'points{points.shape[1]}')
-        FaceAnnotations(np.array(names), points, order, np.int32(list(sizes.values()))).save(
+        FaceAnnotations(np.array(names), points, order, np.array(list(sizes.values()), np.int32)).save(
             str(folder / 'annotations.npz'))  # yapf: disable
     return dict(names=names, annotated=is_annotated, lq_size=list(face['lq'].shape[1:]))

@@ -22,7 +22,7 @@ from dic_plugin.utils.atomic_write import write_text
 try:
     import fcntl
 except ImportError:  # Windows
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 
 class Workspace:

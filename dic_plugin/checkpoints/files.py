@@ -34,7 +34,7 @@ def _skip_numpy_numbers() -> ContextManager:
     The published training code keeps its validation scores so. torch before 2.7 cannot be told what stands in for a
     name; there such a file is refused.
     """
-    if TorchVersion(torch.__version__) < (2, 7):
+    if TorchVersion(torch.__version__) < '2.7':
         return nullcontext()
     return torch.serialization.safe_globals([(_NumpyNumber, name) for name in _NUMPY_NUMBER])
 

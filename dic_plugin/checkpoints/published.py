@@ -68,7 +68,7 @@ def _count(params: Params, default: int, *first_names: str) -> int:
 
 def _shapes(network: Callable[[], nn.Module]) -> Shapes:
     with torch.device('meta'):  # shapes without memory or initialisation
-        return {key: tuple(value.shape) for key, value in network().state_dict().items()}
+        return {key: value.shape for key, value in network().state_dict().items()}
 
 
 Description = Tuple[Dict[str, Any], Shapes, List[str]]
@@ -120,7 +120,7 @@ def dic_options(params: Params) -> Tuple[Dict[str, Any], List[str]]:
 
 
 def _describe_hourglass(params: Params, name: Name) -> Description:
-    options = dict(
+    options: Dict[str, Any] = dict(
         hg_num_feat=_size(params, name, 256, 'head.1.bias', 'head.1.weight', 'head.0.body.3.bias'),
         num_keypoints=_size(params, name, 68, 'head.3.bias', 'head.3.weight'))
     return options, _shapes(lambda: FeedbackHourglass(**options)), []
@@ -180,7 +180,10 @@ def _convert_network(params: Params, prefix: str, path: str, only: Optional[str]
         options, shapes, notes = describe(params, prefixed)
     except (ValueError, RuntimeError) as error:  # RuntimeError: sizes beyond what torch can count
         raise CheckpointError(f'{path}: looks like {kind}, but no {kind} has such shapes: {error}') from None
-    check_shapes(params, {prefixed(key): shape for key, shape in shapes.items()}, path, f'a published {kind}')
+    check_shapes(params, {
+        prefixed(key): torch.Size(shape)
+        for key, shape in shapes.items()
+    }, path, f'a published {kind}')
     return Converted(kind, {key: params[prefixed(key)].detach() for key in shapes}, options, notes)
 
 

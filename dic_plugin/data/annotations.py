@@ -16,7 +16,7 @@ import re
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import Optional
+from typing import Dict, Optional
 
 import numpy as np
 
@@ -99,7 +99,7 @@ class FaceAnnotations:
             raise ValueError(f'{path}: {error}') from error
 
     def _check_names(self) -> None:
-        first_row = {}
+        first_row: Dict[str, int] = {}
         for row, name in enumerate(self.names.tolist()):
             if not name:
                 raise ValueError(f'face {row} has an empty name; expected its file name without extension.')
@@ -108,8 +108,7 @@ class FaceAnnotations:
             first_row[name] = row
 
     def _check_order(self) -> None:
-        digits = re.search(r'\d*$', self.order).group()
-        if digits != str(self.num_keypoints):
+        if re.sub(r'.*\D', '', self.order) != str(self.num_keypoints):
             raise ValueError(
                 f'has {self.num_keypoints} landmarks per face, but its order is {self.order!r}; expected a '
                 f'name that ends in {self.num_keypoints} (known: {", ".join(sorted(ORDERS))}).')

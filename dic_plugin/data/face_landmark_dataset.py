@@ -1,5 +1,5 @@
 """Face crops with landmarks, from a folder or an LMDB; the data of the paper's recipes (its section 4.1)."""
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 from basicsr.utils.registry import DATASET_REGISTRY
@@ -69,7 +69,7 @@ class FaceLandmarkDataset(data.Dataset):
         self.opt = opt
         self.files = FaceFiles(opt['dataroot_gt'], opt.get('io_backend') or {'type': 'disk'}, opt.get('meta_info_file'))
         self.annotation_file = opt.get('annotation_file')
-        self.annotations = None
+        self.annotations: Optional[FaceAnnotations] = None
         permutation = None
         if self.annotation_file:
             self.annotations = FaceAnnotations.load(self.annotation_file)
@@ -79,13 +79,15 @@ class FaceLandmarkDataset(data.Dataset):
             self.row_of = {name: row for row, name in enumerate(self.annotations.names.tolist())}
             self._check_belong_together(subset=bool(opt.get('meta_info_file')))
             if opt.get('use_hflip') and opt.get('phase') == 'train':
-                permutation = self._flip_permutation(where)
+                permutation = self._flip_permutation(self.annotations, where)
         expected = opt.get('num_keypoints')
         found = self.annotations.num_keypoints if self.annotations else 0
         if expected is not None and expected != found:
-            raise ValueError(f'{where}:num_keypoints is {expected}, but ' +
-                             (f'the annotation file {self.annotation_file!r} has {found} landmarks per face '
-                              f'({self.annotations.order}).' if found else 'no annotation_file is given.'))
+            what = 'no annotation_file is given.'
+            if self.annotations:
+                what = (f'the annotation file {self.annotation_file!r} has {found} landmarks per face '
+                        f'({self.annotations.order}).')
+            raise ValueError(f'{where}:num_keypoints is {expected}, but {what}')
         self.transform = FaceTransform(opt, permutation)
 
     def __len__(self) -> int:
@@ -93,16 +95,16 @@ class FaceLandmarkDataset(data.Dataset):
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
         img = self.files.read(index)
-        landmarks = self._landmarks_of(index, img) if self.annotations else None
+        landmarks = self._landmarks_of(self.annotations, index, img) if self.annotations else None
         return self.transform(img, landmarks, self.files.paths[index])
 
-    def _landmarks_of(self, index: int, img: np.ndarray) -> np.ndarray:
+    def _landmarks_of(self, annotations: FaceAnnotations, index: int, img: np.ndarray) -> np.ndarray:
         row = self.row_of[self.files.names[index]]
-        landmarks = self.annotations.landmarks[row]
+        landmarks = annotations.landmarks[row]
         height, width = img.shape[:2]
         mismatch = f'image and annotation do not belong together ({self.annotation_file})'
-        if self.annotations.image_size is not None and tuple(self.annotations.image_size[row]) != (width, height):
-            annotated = 'x'.join(map(str, self.annotations.image_size[row]))
+        if annotations.image_size is not None and tuple(annotations.image_size[row]) != (width, height):
+            annotated = 'x'.join(map(str, annotations.image_size[row]))
             raise ValueError(f'{self.files.paths[index]}: is {width}x{height} (width x height), but was annotated as '
                              f'{annotated}; {mismatch}.')
         (left, top), (right, bottom) = self.lowest[row].tolist(), self.highest[row].tolist()
@@ -130,8 +132,8 @@ class FaceLandmarkDataset(data.Dataset):
                 f'{len(self.row_of)} faces); images and annotations do not belong together. To use some of '
                 'the images only, name them in a meta_info_file.')
 
-    def _flip_permutation(self, where: str) -> np.ndarray:
-        order, num_keypoints = self.annotations.order, self.annotations.num_keypoints
+    def _flip_permutation(self, annotations: FaceAnnotations, where: str) -> np.ndarray:
+        order, num_keypoints = annotations.order, annotations.num_keypoints
         if ORDERS.get(order) != num_keypoints:
             raise OptionError(f'{where}:use_hflip: landmarks in the order {order!r} ({self.annotation_file}) cannot be '
                               f'flipped; known orders: {", ".join(sorted(ORDERS))}. Set `use_hflip: false`.')

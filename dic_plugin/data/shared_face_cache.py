@@ -44,11 +44,11 @@ class SharedFaceCache:
         return {'args': self.args}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
-        self.__init__(*state['args'])
+        self.__init__(*state['args'])  # type: ignore[misc]
 
 
 def _checksum(img: np.ndarray, landmarks: np.ndarray) -> int:
-    return zlib.crc32(landmarks, zlib.crc32(img)) or 1
+    return zlib.crc32(landmarks.data, zlib.crc32(img.data)) or 1
 
 
 def _shared_array(shape: Tuple[int, ...], dtype) -> np.ndarray:

@@ -57,6 +57,7 @@ class SyntheticFaceDataset(data.Dataset):
         self.seed = whole_number(opt, 'seed', smallest=0, default=0)
         self.num_images = whole_number(opt, 'num_images')
         gt_size = opt.get('gt_size') or 128
+        self.gt_size = gt_size
         self.transform = FaceTransform(dict(opt, gt_size=gt_size), flip_permutation(NUM_KEYPOINTS))
         self.cache = SharedFaceCache(self.num_images, gt_size, NUM_KEYPOINTS) if opt.get('cache', True) else None
 
@@ -71,7 +72,7 @@ class SyntheticFaceDataset(data.Dataset):
     def _face(self, index: int) -> Tuple[np.ndarray, np.ndarray]:
         face = self.cache.get(index) if self.cache else None
         if face is None:
-            face = draw_face(self.seed, index, self.transform.gt_size)
+            face = draw_face(self.seed, index, self.gt_size)
             if self.cache:
                 self.cache.put(index, *face)
         return face

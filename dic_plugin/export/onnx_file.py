@@ -109,7 +109,7 @@ def export_onnx(network: DIC,
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     with atomic_write(path) as temporary:
         onnx.save(model, temporary)
-        difference = compare(network, temporary, size) if check else None
+        difference = onnx_difference(network, temporary, size) if check else None
         if difference and not difference.agrees:
             raise ExportError(f'ONNX Runtime and PyTorch differ by up to {difference}; expected at most {TOLERANCE:g} '
                               f'and {TOLERANCE * difference.width:g} pixels. {path} was not written.')
@@ -134,7 +134,7 @@ def _trace(network: DIC, size: int) -> Any:
     return model
 
 
-def compare(network: DIC, path: str, size: int = 16, batches: Sequence[int] = CHECKED_BATCHES) -> Difference:
+def onnx_difference(network: DIC, path: str, size: int = 16, batches: Sequence[int] = CHECKED_BATCHES) -> Difference:
     """Compare an ONNX file with the network that it was made of (on the CPU, float32), on batches of synthetic faces.
 
     On noise, a heatmap may have two equal peaks, and rounding would decide between them.

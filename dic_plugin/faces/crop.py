@@ -77,7 +77,8 @@ def place(box: Box, landmarks: np.ndarray, width: int, height: int) -> Placement
     dx, dy = _shift(x0, side, width, first_x, last_x), _shift(y0, side, height, first_y, last_y)
     x0, y0, x1, y1 = x0 + dx, y0 + dy, x1 + dx, y1 + dy
     outside = (-x0, -y0, x1 - width, y1 - height)
-    return Placement((x0, y0, x1, y1), (dx, dy), tuple(min(max(pixels, 0), side) for pixels in outside))
+    left, top, right, bottom = (min(max(pixels, 0), side) for pixels in outside)
+    return Placement((x0, y0, x1, y1), (dx, dy), (left, top, right, bottom))
 
 
 def cut(img: np.ndarray, placement: Placement, landmarks: np.ndarray, size: int) -> Tuple[np.ndarray, np.ndarray]:
@@ -107,6 +108,7 @@ def cut(img: np.ndarray, placement: Placement, landmarks: np.ndarray, size: int)
         landmarks = landmarks - np.array([x0, y0])
         box = (0, 0, x1 - x0, y1 - y0)
     crop, moved = crop_resize(img, landmarks.astype(np.float64), box, (size, size))
+    assert moved is not None  # as there were landmarks
     return crop, moved.astype(np.float32)
 
 

@@ -1,7 +1,7 @@
 """Restores face crops from arrays: the Python side of inference, which the command line and the demo page stand on."""
 import os
 from contextlib import nullcontext
-from typing import List, NamedTuple, Optional, Sequence, Union
+from typing import Any, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -116,14 +116,14 @@ class FaceRestorer:
         """
         batch = _to_batch(images, max(64 // self.upscale, 1))
         parts = [self._restore(part) for part in batch.split(self.batch_size)]
-        steps = [RestoredStep(*map(_join, zip(*step))) for step in zip(*parts)]
+        steps = [_join(step) for step in zip(*parts)]
         return RestoredFaces(steps[-1].faces, steps[-1].landmarks, steps)
 
     def _restore(self, batch: torch.Tensor) -> List[RestoredStep]:
         half = nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
         with torch.no_grad(), half:
             out = self.network(batch.to(self.device).float() / 255, return_steps=True)
-        fusion = self.network.block.fusion if self.num_steps > 1 else None
+        fusion: Any = getattr(self.network.block, 'fusion') if self.num_steps > 1 else None
         steps = []
         for index, (sr, heatmap) in enumerate(zip(out.sr, out.heatmap)):
             attention = None
@@ -187,5 +187,8 @@ def _to_batch(images: Union[np.ndarray, Sequence[np.ndarray]], multiple: int) ->
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def _join(parts: Sequence[Optional[np.ndarray]]) -> Optional[np.ndarray]:
-    return None if parts[0] is None else np.concatenate(parts)
+def _join(parts: Sequence[RestoredStep]) -> RestoredStep:
+    """Return one step of several batches as one."""
+    faces, landmarks, attention = zip(*parts)
+    return RestoredStep(
+        np.concatenate(faces), np.concatenate(landmarks), None if attention[0] is None else np.concatenate(attention))

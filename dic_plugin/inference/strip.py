@@ -1,5 +1,5 @@
 """One picture a face for people: input, bicubic, every step with its landmarks, and where the last step looked."""
-from typing import List, Optional
+from typing import List
 
 import cv2
 import numpy as np
@@ -52,7 +52,7 @@ def attention_overlay(attention: np.ndarray, face: np.ndarray) -> np.ndarray:
 
 
 def _attention_tiles(attention: np.ndarray, face: np.ndarray, step: int) -> List[Tile]:
-    names: Optional[List[str]] = [name.replace('_', ' ') for name in COMPONENTS]
+    names = [name.replace('_', ' ') for name in COMPONENTS]
     if len(attention) != len(names):
         names = [f'component {number}' for number in range(1, len(attention) + 1)]
     return [

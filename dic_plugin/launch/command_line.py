@@ -91,12 +91,11 @@ def _force(opt: Dict[str, Any], entry: str) -> None:
     if not equals or '=' in value:
         raise OptionError(f'--force_yml {entry}: expected section:key=value.')
     *sections, key = keys.strip().split(':')
-    known, where = opt, []
-    for section in sections:
-        where.append(section)
-        known = known.get(section)
-        if not isinstance(known, dict):
-            raise OptionError(f'--force_yml {entry}: the option file has no section {":".join(where)}.')
+    known = opt
+    for depth, section in enumerate(sections, 1):
+        if not isinstance(known.get(section), dict):
+            raise OptionError(f'--force_yml {entry}: the option file has no section {":".join(sections[:depth])}.')
+        known = known[section]
     known[key] = forced_value(value.strip())
 
 

@@ -5,13 +5,13 @@ at the beginning of the saved epoch. Here iterations count, and epochs are only 
 """
 import math
 from functools import partial
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional, cast
 
 import torch
 from basicsr.data import build_dataloader
 from basicsr.data.data_sampler import EnlargedSampler
 from basicsr.data.prefetch_dataloader import PrefetchGenerator
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from dic_plugin.launch.signals import keep_running
 from dic_plugin.models.stock_loop import too_few
@@ -37,7 +37,7 @@ class ResumableSampler(EnlargedSampler):
         resumed_epoch, seen: of this epoch so many faces were seen before.
     """
 
-    def __init__(self, dataset: Dataset, num_replicas: int, rank: int, ratio: float = 1) -> None:
+    def __init__(self, dataset: Any, num_replicas: int, rank: int, ratio: float = 1) -> None:
         super().__init__(dataset, num_replicas, rank, ratio)
         self.total_size = math.ceil(len(dataset) * ratio)
         self.num_samples = self.total_size // num_replicas
@@ -55,7 +55,7 @@ class ResumableSampler(EnlargedSampler):
         return iter([row % len(self.dataset) for row in order[self.skipped() + self.rank:end:self.num_replicas]])
 
 
-def training_loader(train_set: Dataset, opt: Mapping[str, Any]) -> DataLoader:
+def training_loader(train_set: Any, opt: Mapping[str, Any]) -> DataLoader:
     """Build the loader of the training set, by BasicSR's ``build_dataloader``, with a ResumableSampler.
 
     Args:
@@ -111,7 +111,7 @@ class Progress:
 
     def __init__(self, loader: DataLoader, total_iter: int, state: Optional[Dict[str, Any]],
                  faces_per_iteration: int) -> None:
-        self.sampler = loader.sampler
+        self.sampler = cast(ResumableSampler, loader.sampler)
         self.total_iter = total_iter
         self.faces_per_iteration = faces_per_iteration
         self.batches = 0  # of this epoch, since it began or was resumed
@@ -119,8 +119,8 @@ class Progress:
         per_epoch = len(loader)
         if state is not None:
             self.first_iter = self.current_iter = state['iter']
-            state['epoch'], self.sampler.seen = self._position(state, per_epoch)
-            self.sampler.resumed_epoch = state['epoch']
+            state['epoch'], seen = self._position(state, per_epoch)
+            self.sampler.resumed_epoch, self.sampler.seen = state['epoch'], seen
         remaining = math.ceil(max(0, total_iter - self.current_iter) / per_epoch)
         self.total_epochs = (0 if state is None else state['epoch']) + remaining + 1
         self.prefetcher: Any = None

@@ -163,7 +163,7 @@ class _Run:
             logging.getLogger('basicsr').removeHandler(self.early_log)
             return stock['get_root_logger'](*args, **kwargs)
 
-        functions = dict(
+        functions: Dict[str, Callable] = dict(
             parse_options=parse_options,
             make_exp_dirs=make_exp_dirs,
             get_root_logger=get_logger,

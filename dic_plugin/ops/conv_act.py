@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from dic_plugin.ops import native_conv
 
 Slope = Union[None, float, Tensor]
+Convolution = Union[nn.Conv2d, nn.ConvTranspose2d]
 _KINDS = (Tensor, nn.Parameter)  # others may be anything
 _HOOKS = ('_forward_hooks', '_forward_pre_hooks', '_backward_hooks', '_backward_pre_hooks')
 
@@ -67,7 +68,7 @@ def lay_out_weights(network: nn.Module) -> nn.Module:
 
 
 def conv_act(maps: Sequence[Tensor],
-             layer: Union[nn.Conv2d, nn.ConvTranspose2d],
+             layer: Convolution,
              slope: Slope = None,
              residual: Optional[Tensor] = None,
              out: Optional[Tensor] = None) -> Tensor:
@@ -102,7 +103,7 @@ def conv_act(maps: Sequence[Tensor],
     if residual is not None and (residual.dtype != dtype or residual.shape != _out_shape(maps, layer)):
         return conv_act(maps, layer, slope, None, out) + residual
     parameter = slope if isinstance(slope, Tensor) else None
-    value = parameter.item() if parameter is not None else 1. if slope is None else slope
+    value = float(1 if slope is None else slope)
     tensors = (layer.weight, layer.bias, residual, parameter, *maps)
     if not (torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)):
         return _forward(maps, layer, value, residual, out)
@@ -117,7 +118,7 @@ def reuses_memory(x: Tensor) -> bool:
     return not torch.is_grad_enabled() and _type_for(x) is not None
 
 
-def _torch_conv_act(maps: Sequence[Tensor], layer: nn.Module, slope: Slope, residual: Optional[Tensor]) -> Tensor:
+def _torch_conv_act(maps: Sequence[Tensor], layer: Convolution, slope: Slope, residual: Optional[Tensor]) -> Tensor:
     y = _call(layer, maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1))
     if isinstance(slope, Tensor):
         y = F.prelu(y, slope)
@@ -126,7 +127,7 @@ def _torch_conv_act(maps: Sequence[Tensor], layer: nn.Module, slope: Slope, resi
     return y if residual is None else y + residual
 
 
-def _call(layer: nn.Module, x: Tensor) -> Tensor:
+def _call(layer: Convolution, x: Tensor) -> Tensor:
     """layer(x), also where torch's own backward pass refuses the strides of lay_out_weights (small maps on a CPU)."""
     weight = layer.weight
     _, channels, height, width = weight.shape
@@ -135,10 +136,10 @@ def _call(layer: nn.Module, x: Tensor) -> Tensor:
     if is_usual or not (torch.is_grad_enabled() and weight.requires_grad and _is_ordinary(layer)):
         return layer(x)
     convolve = F.conv_transpose2d if isinstance(layer, nn.ConvTranspose2d) else F.conv2d
-    return convolve(x, weight.contiguous(), layer.bias, layer.stride, layer.padding, groups=layer.groups)
+    return convolve(x, weight.contiguous(), layer.bias, layer.stride, _padding(layer), groups=layer.groups)
 
 
-def _native_type(maps: Sequence[Tensor], layer: nn.Module, residual: Optional[Tensor]) -> Optional[torch.dtype]:
+def _native_type(maps: Sequence[Tensor], layer: Convolution, residual: Optional[Tensor]) -> Optional[torch.dtype]:
     """The type in which the native operation computes this, or None if it does not."""
     if not (_is_ordinary(layer) and _takes(layer, maps)):
         return None
@@ -193,7 +194,7 @@ def _is_watched() -> bool:
             or forward_ad._current_level >= 0)
 
 
-def _is_ordinary(layer: nn.Module) -> bool:
+def _is_ordinary(layer: Convolution) -> bool:
     """Whether the layer is nothing but a convolution that the native operation knows."""
     transposed = type(layer) is nn.ConvTranspose2d
     return ((transposed or type(layer) is nn.Conv2d) and isinstance(layer.padding, tuple)
@@ -210,7 +211,7 @@ def has_hooks(layer: nn.Module) -> bool:
     return any([getattr(layer, name, True) for name in _HOOKS])
 
 
-def _takes(layer: nn.Module, maps: Sequence[Tensor]) -> bool:
+def _takes(layer: Convolution, maps: Sequence[Tensor]) -> bool:
     """Whether the layer takes maps of these shapes, and gives more than nothing."""
     shapes = [tuple(x.shape) for x in maps]
     if any([len(shape) != 4 for shape in shapes]) or (layer.groups > 1 and len(maps) > 1):
@@ -223,8 +224,13 @@ def _takes(layer: nn.Module, maps: Sequence[Tensor]) -> bool:
     return num_in_ch == layer.in_channels and min(_out_shape(maps, layer)) > 0
 
 
-def _out_shape(maps: Sequence[Tensor], layer: nn.Module) -> Tuple[int, ...]:
-    stride, padding, (kernel_height, kernel_width) = layer.stride[0], layer.padding[0], layer.kernel_size
+def _padding(layer: Convolution) -> int:
+    """Return the padding of an ordinary layer, which is the same on all sides."""
+    return int(layer.padding[0])
+
+
+def _out_shape(maps: Sequence[Tensor], layer: Convolution) -> Tuple[int, ...]:
+    stride, padding, (kernel_height, kernel_width) = layer.stride[0], _padding(layer), layer.kernel_size
     batch, _, height, width = maps[0].shape
     if isinstance(layer, nn.ConvTranspose2d):
         height = (height - 1) * stride - 2 * padding + kernel_height
@@ -235,18 +241,18 @@ def _out_shape(maps: Sequence[Tensor], layer: nn.Module) -> Tuple[int, ...]:
     return batch, layer.out_channels, height, width
 
 
-def _grouped(weight: Tensor, layer: nn.Module) -> Tensor:
+def _grouped(weight: Tensor, layer: Convolution) -> Tensor:
     """``groups,out,in,kh,kw``, a view."""
     grouped = weight[None] if layer.groups == 1 else weight.unflatten(0, (layer.groups, -1))
     return grouped.transpose(1, 2) if isinstance(layer, nn.ConvTranspose2d) else grouped
 
 
-def _forward(maps: Sequence[Tensor], layer: nn.Module, slope: float, residual: Optional[Tensor],
+def _forward(maps: Sequence[Tensor], layer: Convolution, slope: float, residual: Optional[Tensor],
              out: Optional[Tensor]) -> Tensor:
     shape = _out_shape(maps, layer)
     if out is None or out.dtype != maps[0].dtype or out.shape != shape or not native_conv.has_pixel_rows(out):
         out = _channels_last(shape, maps[0])
-    return native_conv.convolve(maps, _grouped(layer.weight, layer), layer.bias, layer.stride[0], layer.padding[0],
+    return native_conv.convolve(maps, _grouped(layer.weight, layer), layer.bias, layer.stride[0], _padding(layer),
                                 isinstance(layer, nn.ConvTranspose2d), out, slope, residual)
 
 
@@ -258,7 +264,7 @@ class _ConvAct(torch.autograd.Function):
     """The native operation with its gradients. Kept for them: maps and result, which the next layer keeps as well."""
 
     @staticmethod
-    def forward(ctx: Any, layer: nn.Module, slope: float, weight: Tensor, bias: Optional[Tensor],
+    def forward(ctx: Any, layer: Convolution, slope: float, weight: Tensor, bias: Optional[Tensor],
                 residual: Optional[Tensor], parameter: Optional[Tensor], *maps: Tensor) -> Tensor:
         out = _forward(maps, layer, slope, residual, None)
         ctx.layer, ctx.slope = layer, slope
@@ -288,7 +294,7 @@ def _flat(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(-1)
 
 
-def _grad_maps(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[Tensor],
+def _grad_maps(grad: Tensor, weight: Tensor, layer: Convolution, maps: Sequence[Tensor],
                needed: Sequence[bool]) -> List[Optional[Tensor]]:
     """The convolution turned round: from its outputs to its inputs."""
     turned = _grouped(weight, layer).transpose(1, 2)
@@ -299,7 +305,7 @@ def _grad_maps(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[Te
         num_ch = x.shape[1] // layer.groups
         if is_needed:
             grads.append(
-                native_conv.convolve([grad], turned[:, first:first + num_ch], None, layer.stride[0], layer.padding[0],
+                native_conv.convolve([grad], turned[:, first:first + num_ch], None, layer.stride[0], _padding(layer),
                                      transposed, _channels_last(x.shape, x)))
         else:
             grads.append(None)
@@ -307,7 +313,7 @@ def _grad_maps(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[Te
     return grads
 
 
-def _grad_weight(grad: Tensor, weight: Tensor, layer: nn.Module, maps: Sequence[Tensor]) -> Tensor:
+def _grad_weight(grad: Tensor, weight: Tensor, layer: Convolution, maps: Sequence[Tensor]) -> Tensor:
     if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.padding == (0, 0) and layer.groups == 1:
         rows = grad.permute(0, 2, 3, 1).reshape(-1, grad.shape[1]).t()
         parts = [rows @ x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]) for x in maps]

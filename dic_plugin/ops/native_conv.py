@@ -23,13 +23,16 @@ class _Map(ctypes.Structure):
 
 class _Problem(ctypes.Structure):
     """Mirrors ConvProblem of src/conv_problem.h, which explains the fields."""
-    _fields_ = [('maps', ctypes.POINTER(_Map))] + [
-        (name, ctypes.c_void_p if name in ('out', 'residual', 'weight', 'bias') else ctypes.c_int64)
-        for name in ('num_maps', 'batch', 'height', 'width', 'out', 'out_stride', 'out_height', 'out_width',
-                     'out_channels', 'residual', 'residual_stride', 'weight', 'weight_group', 'weight_out', 'weight_in',
-                     'weight_y', 'weight_x', 'bias', 'kernel_height', 'kernel_width', 'step', 'padding', 'groups',
-                     'transposed')
-    ] + [('slope', ctypes.c_float), ('num_threads', ctypes.c_int64)]
+    _fields_ = [  # type: ignore[assignment]
+        ('maps', ctypes.POINTER(_Map)),
+        *((name, ctypes.c_void_p if name in ('out', 'residual', 'weight', 'bias') else ctypes.c_int64)
+          for name in ('num_maps', 'batch', 'height', 'width', 'out', 'out_stride', 'out_height', 'out_width',
+                       'out_channels', 'residual', 'residual_stride', 'weight', 'weight_group', 'weight_out',
+                       'weight_in', 'weight_y', 'weight_x', 'bias', 'kernel_height', 'kernel_width', 'step', 'padding',
+                       'groups', 'transposed')),
+        ('slope', ctypes.c_float),
+        ('num_threads', ctypes.c_int64)
+    ]  # yapf: disable
 
 
 @lru_cache(maxsize=None)
@@ -145,7 +148,7 @@ def convolve(maps: Sequence[Tensor],
         residual = pixel_rows(residual)
     batch, _, height, width = maps[0].shape
     problem = _Problem(
-        maps=(_Map * len(maps))(*[(x.data_ptr(), x.shape[1], x.stride(3)) for x in maps]),
+        maps=(_Map * len(maps))(*[_Map(x.data_ptr(), x.shape[1], x.stride(3)) for x in maps]),
         num_maps=len(maps),
         batch=batch,
         height=height,
@@ -170,5 +173,7 @@ def convolve(maps: Sequence[Tensor],
         num_threads=torch.get_num_threads())
     if way is None:
         way = bf16_level() if out.dtype == torch.bfloat16 else level()
-    _library().conv_act(ctypes.byref(problem), way)
+    library = _library()
+    assert library is not None, 'callers ask for the level first'
+    library.conv_act(ctypes.byref(problem), way)
     return out

@@ -8,7 +8,7 @@ import torch
 
 from dic_plugin.cli.export import main
 from dic_plugin.export import onnx_file
-from dic_plugin.export.onnx_file import Difference, ExportError, compare, export_onnx
+from dic_plugin.export.onnx_file import Difference, ExportError, export_onnx, onnx_difference
 from dic_plugin.inference import FaceRestorer
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from helpers.inference_weights import save_weights, tiny_network
@@ -85,7 +85,7 @@ def test_home_is_found(weights, no_trace, tmp_path, monkeypatch):
 
 
 def test_comparison_finds_another_networks_file(exported):
-    difference = compare(tiny_network(seed=1), exported, batches=(1, ))
+    difference = onnx_difference(tiny_network(seed=1), exported, batches=(1, ))
     assert not difference.agrees and difference.sr > 1e-3
 
 

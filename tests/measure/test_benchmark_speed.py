@@ -68,7 +68,7 @@ def test_psnr():
 
 
 def test_stages_add_up_and_count_every_convolution(network):
-    machine = roofline.Machine(gflops=2., gigabytes=4.)
+    machine = roofline.Peak(gflops=2., gigabytes=4.)
     ticks = iter(range(10**6))
     *stages, total = roofline.measure_stages(network, torch.rand(1, 3, 16, 16), 1, machine, lambda: next(ticks))
     assert {'up-projections', 'down-projections', 'attentive fusion', 'hourglass: body'} < {s.name for s in stages}

@@ -11,7 +11,7 @@ from dic_plugin.faces.found_face import Detector
 
 __all__ = ['DETECTORS', 'make_detector']
 
-DETECTORS: Dict[str, Callable[[Optional[str]], Detector]] = {
+DETECTORS: Dict[str, Callable[..., Detector]] = {
     'dlib': DlibDetector,
 }
 

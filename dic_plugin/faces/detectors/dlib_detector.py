@@ -62,7 +62,7 @@ class DlibDetector:
         self._detector = dlib.get_frontal_face_detector()
         self._upsample = upsample
         self.described = f'dlib with {path}'
-        self.model = path
+        self.model: Optional[str] = path
 
     def find(self, img: np.ndarray) -> List[FoundFace]:
         """Every face of a whole photograph, uint8 RGB (H, W, 3), the surest first; none where there is none."""

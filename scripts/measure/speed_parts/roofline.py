@@ -14,7 +14,7 @@ REST = 'the rest'
 Clock = Callable[[], float]
 
 
-class Machine(NamedTuple):
+class Peak(NamedTuple):
     """What the machine does at best.
 
     Attributes:
@@ -42,16 +42,16 @@ class Stage(NamedTuple):
     least: float
 
 
-def measure_machine(device: torch.device, clock: Clock = time.perf_counter) -> Machine:
+def measure_machine(device: torch.device, clock: Clock = time.perf_counter) -> Peak:
     """Matrices of 2048, and copies of 256 MB."""
     a, b = torch.rand(2048, 2048, device=device), torch.rand(2048, 2048, device=device)
     source = torch.rand(64 * 2**20, device=device)
     product, target = torch.empty_like(a), torch.empty_like(source)
     seconds = take_turns(dict(mm=lambda: torch.mm(a, b, out=product), copy=lambda: target.copy_(source)), 7, clock)
-    return Machine(2 * 2048**3 / seconds['mm'] / 1e9, 2 * source.numel() * 4 / seconds['copy'] / 1e9)
+    return Peak(2 * 2048**3 / seconds['mm'] / 1e9, 2 * source.numel() * 4 / seconds['copy'] / 1e9)
 
 
-def measure_stages(network: DIC, lq: Tensor, rounds: int, machine: Machine, clock: Clock) -> List[Stage]:
+def measure_stages(network: DIC, lq: Tensor, rounds: int, machine: Peak, clock: Clock) -> List[Stage]:
     """Stages of ``network(lq)``, the longest first, and their sum at the end.
 
     Each stage is timed where it runs, between its neighbours, since memory is warmer in a stage that is run alone.
