@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import cv2
-import numpy as np
 import torch
 from basicsr.archs import build_network
 from basicsr.metrics import calculate_metric
@@ -18,10 +17,9 @@ from dic_plugin.archs.dic_arch import DIC
 from dic_plugin.benchmark.plan import OWN
 from dic_plugin.benchmark.test_set import TestSet
 from dic_plugin.checkpoints.files import load_into, load_params
-from dic_plugin.evaluation.files import open_images, open_results, pair_names
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, landmark_errors, to_batch
-from dic_plugin.evaluation.run import evaluate
-from dic_plugin.evaluation.summary import Estimate, estimate
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator, to_batch
+from dic_plugin.evaluation.run import Column, Measure, Pair, evaluate
+from dic_plugin.landmarks.errors import landmark_errors
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 
 
@@ -44,51 +42,37 @@ def measure(pictures: str, test_set: TestSet, evaluators: Mapping[str, LandmarkE
     Raises:
         ValueError: A result is missing, an image has the wrong size, or a metric fails.
     """
-    judges: Dict[Optional[str], Optional[LandmarkEvaluator]] = dict(evaluators) if test_set.annotations else {}
-    judges = judges or {None: None}
-    values: Dict[str, List[float]] = {}
-    estimates: Dict[str, Estimate] = {}
-    for number, (judge, evaluator) in enumerate(judges.items()):
-        annotations = test_set.annotations if evaluator else None
-        evaluation = evaluate(pictures, test_set.gt, [] if number else protocols, evaluator, annotations)
-        missing = sorted(set(test_set.names) - set(evaluation.names))
-        if missing:
-            raise ValueError(f'{evaluation.sr}: has no result for {missing[0]!r} ({len(missing)} of '
-                             f'{len(test_set.names)} images); expected one for every test image.')
-
-        def key(measure: str, title: str, judge: Optional[str] = judge) -> str:
-            return title if measure in ('psnr', 'ssim') else f'{title}@{judge}'
-
-        values.update({key(each.measure, each.title): list(map(float, figures))
-                       for each, figures in evaluation.columns.items()})  # yapf: disable
-        estimates.update({key(each.measure, f'{each.measure}_{each.protocol}'): each.estimate
-                          for each in evaluation.results})  # yapf: disable
-    own = _own_metrics(pictures, test_set, next(iter(judges.values())), metrics)
-    values.update(own)
-    estimates.update({name: estimate(np.array(figures)) for name, figures in own.items()})
-    plain = {name: each._asdict() for name, each in estimates.items()}
-    return dict(names=test_set.names, values=values, estimates=plain)
+    judges = evaluators if test_set.annotations else {}
+    annotations = test_set.annotations if judges else None
+    own = [_own_metrics(metrics)] if metrics else []
+    evaluation = evaluate(pictures, test_set.gt, protocols, judges, annotations, measures=own)
+    missing = sorted(set(test_set.names) - set(evaluation.names))
+    if missing:
+        raise ValueError(f'{evaluation.sr}: has no result for {missing[0]!r} ({len(missing)} of '
+                         f'{len(test_set.names)} images); expected one for every test image.')
+    return dict(
+        names=test_set.names,
+        values={column.title: list(map(float, figures)) for column, figures in evaluation.columns.items()},
+        estimates={column.title: each._asdict() for column, each in evaluation.results.items()})  # yapf: disable
 
 
-def _own_metrics(pictures: str, test_set: TestSet, evaluator: Optional[LandmarkEvaluator],
-                 metrics: Mapping[str, Mapping[str, Any]]) -> Dict[str, List[float]]:
-    if not metrics:
-        return {}
-    sr_files, gt_files, truth = open_results(pictures), open_images(test_set.gt), test_set.landmarks
-    values: Dict[str, List[float]] = {name: [] for name in metrics}
-    for sr_index, gt_index in pair_names(sr_files.names, gt_files.names).pairs:
-        sr, gt = sr_files.read(sr_index), gt_files.read(gt_index)
-        data = dict(img=sr[..., ::-1], img2=gt[..., ::-1])
-        if evaluator:
-            landmarks = evaluator.landmarks_of(sr)[True]
-            data.update(landmarks=landmarks, gt_landmarks=truth[gt_files.names[gt_index]])
+def _own_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Measure:
+
+    def measure_pair(pair: Pair) -> Dict[Column, float]:
+        data = dict(img=pair.sr[..., ::-1], img2=pair.gt[..., ::-1])
+        if pair.found:
+            first = next(iter(pair.found))
+            data.update(landmarks=pair.found[first][True], gt_landmarks=pair.truth[first])
+        values: Dict[Column, float] = {}
         for name, block in metrics.items():
             options = {key: value for key, value in block.items() if key not in ('title', 'digits', 'better')}
             try:
-                values[name].append(float(calculate_metric(data, options)))
+                values[Column(name, name)] = float(calculate_metric(data, options))
             except Exception as error:  # a metric is a function of the user
                 raise ValueError(f'metrics:{name} ({block["type"]}): {type(error).__name__}: {error}') from error
-    return values
+        return values
+
+    return measure_pair
 
 
 def own_landmark_errors(network_g: Mapping[str, Any], weights: Optional[Path], param_key: str, test_set: TestSet,

@@ -23,7 +23,7 @@ from dic_plugin.benchmark.test_set import TestSet
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint, set_aside
 from dic_plugin.evaluation.files import open_results, pair_names
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.evaluation.summary import estimate
 from dic_plugin.utils.atomic_write import write_text
 

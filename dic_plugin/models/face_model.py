@@ -10,7 +10,7 @@ from basicsr.utils.dist_util import master_only
 
 from dic_plugin.checkpoints.files import load_into, load_params
 from dic_plugin.checkpoints.training_record import RECORD, training_record
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.models.face_validation import FaceValidation, check_found_by
 from dic_plugin.models.speed_options import SPEED_KEYS, MixedPrecision, check_speed_options, lay_out, uses_channels_last
 from dic_plugin.models.stock_loop import warn_of_early_end

@@ -11,7 +11,7 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm import tqdm
 
-from dic_plugin.evaluation.landmark_errors import to_batch
+from dic_plugin.evaluation.landmark_evaluator import to_batch
 from dic_plugin.utils.option_values import OptionError
 
 __all__ = ['FaceResult', 'FaceValidation', 'Row', 'batches', 'check_found_by', 'share_buffers']

@@ -6,7 +6,7 @@ import torch
 from basicsr.data import build_dataset
 
 from dic_plugin.archs import StackedHourglass
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.landmarks.errors import nrmse
 from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.option_check import OptionError
