@@ -102,7 +102,7 @@ def evaluate(sr: str,
             evaluator finds on the originals; because they share its errors, these figures are lower.
         metrics: Names in METRICS.
         device: Where LPIPS and FID run.
-        measures: Further functions of a pair.
+        measures: Further functions of a pair; their errors are raised as they are.
 
     Raises:
         FileNotFoundError, ValueError: Folders or files are missing, nothing pairs, or images or annotations do not
@@ -120,7 +120,7 @@ def evaluate(sr: str,
                          'expected --evaluator beside --annotations, or neither.')
     names = [gt_files.names[index] for _, index in pairing.pairs]
     annotated = _load_annotations(annotations, evaluators, names) if annotations else None
-    measures = [*([_nrmse] if evaluators else []), *_perceptual(metrics, device), *measures]
+    perceptual = _perceptual(metrics, device)
     fid = Fid(device) if 'fid' in metrics else None
 
     rows: List[Dict[Column, float]] = []
@@ -133,10 +133,13 @@ def evaluate(sr: str,
                 truth = {key: evaluator.landmarks_of(gt_image)[True] for key, evaluator in evaluators.items()}
             else:
                 truth = dict.fromkeys(evaluators, _true_landmarks(annotated[name], gt_image))
-            for measure in measures:
-                row.update(measure(Pair(name, sr_image, gt_image, found, truth)))
+            pair = Pair(name, sr_image, gt_image, found, truth)
+            for measure in (_nrmse, *perceptual):
+                row.update(measure(pair))
         except ValueError as error:
             raise ValueError(f'{sr_files.paths[sr_index]}: {error}') from error
+        for measure in measures:
+            row.update(measure(pair))
         rows.append(row)
         if fid:
             fid.add(sr_image, gt_image)
