@@ -4,23 +4,17 @@ A metric of the plan is any function in BasicSR's METRIC_REGISTRY. It is called 
 and ``img2`` (original), uint8 BGR ``H,W,3``; where landmarks are measured also with ``landmarks``, found on the result
 by the first evaluator, and ``gt_landmarks``, both ``K,2``.
 """
-from copy import deepcopy
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Sequence
 
-import cv2
-import torch
-from basicsr.archs import build_network
 from basicsr.metrics import calculate_metric
 
-from dic_plugin.archs.dic_arch import DIC
 from dic_plugin.benchmark.plan import OWN
 from dic_plugin.benchmark.test_set import TestSet
-from dic_plugin.checkpoints.files import load_into, load_params
-from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator, to_batch
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.evaluation.run import Column, Measure, Pair, evaluate
 from dic_plugin.landmarks.errors import landmark_errors
-from dic_plugin.landmarks.heatmaps import decode_heatmaps
+from dic_plugin.models.found_landmarks import load_found_landmarks
 
 
 def measure(pictures: str, test_set: TestSet, evaluators: Mapping[str, LandmarkEvaluator], protocols: Sequence[str],
@@ -75,36 +69,24 @@ def _own_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Measure:
     return measure_pair
 
 
-def own_landmark_errors(network_g: Mapping[str, Any], weights: Optional[Path], param_key: str, test_set: TestSet,
-                        device: str) -> Dict[str, List[float]]:
-    """Return the errors of the landmarks that DIC itself finds in its last step, for each face.
+def own_landmark_errors(file: Path, test_set: TestSet) -> Dict[str, List[float]]:
+    """Return the errors of the landmarks that a model itself finds, for each face.
 
     Args:
-        network_g: BasicSR's options of the network.
-        weights: Its checkpoint, or None.
-        param_key: 'params' or 'params_ema'.
+        file: The landmarks that the test loop saved.
         test_set: The faces.
-        device: 'cpu' or such as 'cuda:0'.
 
     Returns:
-        Errors by ``nrmse_<protocol>@own``; empty if the network is not a trained DIC, or if the faces do not have as
-        many landmarks as the network.
-
-    Raises:
-        CheckpointError: The checkpoint is that of another network.
+        Errors by ``nrmse_<protocol>@own``; empty if the model or the test set has no landmarks, or if their numbers
+        differ.
     """
-    if network_g['type'] != DIC.__name__ or weights is None or test_set.annotations is None:
+    if test_set.annotations is None or not file.is_file():
         return {}
-    network = build_network(deepcopy(dict(network_g))).eval().to(device)
-    load_into(network, load_params(str(weights), param_key), str(weights))
+    found = load_found_landmarks(str(file))
     errors: Dict[str, List[float]] = {}
     for name, truth in test_set.landmarks.items():
-        lq = cv2.imread(f'{test_set.lq}/{name}.png')[..., ::-1]
-        with torch.no_grad():
-            heatmap = network(to_batch([lq]).to(device), return_steps=True).heatmap[-1]
-        if heatmap.shape[1] != len(truth):
+        if found[name][True].shape != truth.shape:
             return {}
-        found = {subpixel: decode_heatmaps(heatmap, subpixel)[0].cpu().numpy() for subpixel in (True, False)}
-        for protocol, error in landmark_errors(found, truth).items():
+        for protocol, error in landmark_errors(found[name], truth).items():
             errors.setdefault(f'nrmse_{protocol}@{OWN}', []).append(error)
     return errors

@@ -13,11 +13,7 @@ from dic_plugin.landmarks.errors import ERROR_PROTOCOLS
 from dic_plugin.utils.atomic_write import atomic_write, write_json
 
 UNKNOWN = 'not said'
-DEFINITIONS = {
-    'lpips': Lpips.description,
-    'niqe': Niqe.description,
-    'fid': Fid.description
-}  # by protocol
+DEFINITIONS = {'lpips': Lpips.description, 'niqe': Niqe.description, 'fid': Fid.description}  # by protocol
 DEFINITIONS.update((name, protocol.description) for name, protocol in PROTOCOLS.items())
 DEFINITIONS.update((name, protocol.description) for name, protocol in ERROR_PROTOCOLS.items())
 # Measures that share a table, with their titles and formats.

@@ -87,7 +87,7 @@ def fp16_on_a_cpu(monkeypatch):
 
 def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, caplog):
     whole = build(options(tmp_path, 'train_DICGAN', amp='fp16'))
-    scaler_g, scaler_d = whole.amp.scalers[id(whole.optimizer_g)], whole.amp.scalers[id(whole.optimizer_d)]
+    scaler_g, scaler_d = whole.scaler_g, whole.scaler_d
     scaler_g.load_state_dict({**scaler_g.state_dict(), 'scale': 1024., 'growth_interval': 2})
     scaler_d.load_state_dict({**scaler_d.state_dict(), 'scale': 512.})
     step(whole, [1, 2, 3])  # the generator learns from the second on
@@ -95,10 +95,10 @@ def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, caplog):
     whole.save(0, 3)
     step(whole, [4, 5])
     resumed = resume(tmp_path, 'train_DICGAN', 3, amp='fp16')
-    assert [scaler.get_scale() for scaler in resumed.amp.scalers.values()] == [2048, 512]
+    assert [scaler.get_scale() for scaler in (resumed.scaler_g, resumed.scaler_d)] == [2048, 512]
     step(resumed, [4, 5])
     assert same(weights(whole), weights(resumed))
-    assert [scaler.get_scale() for scaler in resumed.amp.scalers.values()] == [4096, 512]
+    assert [scaler.get_scale() for scaler in (resumed.scaler_g, resumed.scaler_d)] == [4096, 512]
     logging.getLogger('basicsr').addHandler(caplog.handler)
     try:
         resume(tmp_path, 'train_DICGAN', 3, amp='bf16')
@@ -111,7 +111,7 @@ def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, caplog):
 def test_fp16_leaves_out_a_step_that_overflows_but_not_for_the_frozen_hourglass(tmp_path, fp16_on_a_cpu, overflows,
                                                                                 is_skipped):
     model = build(options(tmp_path, amp='fp16', train=dict(release_hourglass_iter=1)))
-    scaler, = model.amp.scalers.values()
+    scaler = model.scaler_g
     scaler.load_state_dict({**scaler.state_dict(), 'scale': 1024.})
     parameter = next(getattr(model.net_g, overflows).parameters())
     parameter.register_hook(lambda grad: torch.full_like(grad, float('inf')))
@@ -128,7 +128,7 @@ def test_fp16_steps_are_those_of_unscaled_gradients(tmp_path, fp16_on_a_cpu):
     steps = []
     for amp in ('fp16', None):
         model = build(options(tmp_path, amp=amp))
-        for scaler in model.amp.scalers.values():
+        for scaler in (model.scaler_g, ):
             if amp:
                 scaler.load_state_dict({**scaler.state_dict(), 'scale': 256.})
         seen = []

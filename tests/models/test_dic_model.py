@@ -17,7 +17,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC
 from dic_plugin.checkpoints.files import CheckpointError, save_params
+from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.models.face_validation import batches
+from dic_plugin.models.found_landmarks import found_landmarks_file, load_found_landmarks
 from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.drawing import ZOOM, Tile, draw_landmarks, draw_strip
 from dic_plugin.utils.option_check import OptionError
@@ -252,7 +254,7 @@ def test_validation_measures_what_basicsr_measures(tmp_path):
     stock = copy.copy(model)
     stock.__class__ = type('Stock', (SRModel, ), {})
     stock.opt = {**model.opt, 'val': {'metrics': {'psnr': model.opt['val']['metrics']['psnr']}}}
-    stock.test, stock._net_to_test = (lambda: type(model).test(stock)), model._net_to_test
+    stock.test, stock.autocast, stock._net_to_test = (lambda: type(model).test(stock)), model.autocast, model._net_to_test
     stock.metric_results, stock.best_metric_results = {'psnr': 0}, {}
     dataset = model.opt['datasets']['val']
     stock.validation(torch.utils.data.DataLoader(build_dataset(dataset)), 5, None, False)
@@ -264,7 +266,7 @@ def test_validation_measures_what_basicsr_measures(tmp_path):
     (False, 'synthetic/synthetic_1_000002_train_DIC.png', 'synthetic_steps/synthetic_1_000002_train_DIC.png'),
 ])
 def test_pictures(tmp_path, is_train, sr, strip):
-    validate(tmp_path, 2, save_img=True, is_train=is_train)
+    model, _ = validate(tmp_path, 2, save_img=True, is_train=is_train)
     pictures = tmp_path / 'pictures'
     assert len(glob.glob(str(pictures / '*' / '*.png'))) == 2 * 3
     assert cv2.imread(str(pictures / sr)).shape == (128, 128, 3)
@@ -276,6 +278,14 @@ def test_pictures(tmp_path, is_train, sr, strip):
         pixel = truth[int(round((y + 0.5) * ZOOM - 0.5)), int(round((x + 0.5) * ZOOM - 0.5))].astype(int)
         assert pixel[1] > pixel[0] + 60 and pixel[1] > pixel[2] + 60
 
+    file = found_landmarks_file(pictures / 'synthetic')
+    assert os.path.isfile(file) != is_train
+    if not is_train:
+        found = load_found_landmarks(file)
+        assert list(found) == [f'synthetic_1_{index:06d}' for index in range(3)]
+        for subpixel, landmarks in found[list(found)[-1]].items():
+            assert landmarks == pytest.approx(decode_heatmaps(model.steps.heatmap[-1], subpixel)[-1].numpy())
+
 
 def test_a_dataset_without_landmarks_or_truth_is_still_tested(tmp_path):
     folder = tmp_path / 'lq'
@@ -286,7 +296,7 @@ def test_a_dataset_without_landmarks_or_truth_is_still_tested(tmp_path):
         name='bare', type='SingleImageDataset', dataroot_lq=str(folder), io_backend=dict(type='disk'), phase='test')
     loader = build_dataloader(build_dataset(dataset), dataset, num_gpu=0, dist=False, sampler=None, seed=0)
     build(opt).validation(loader, 'test', None, True)
-    assert sorted(os.listdir(tmp_path / 'pictures')) == ['bare', 'bare_steps']
+    assert sorted(os.listdir(tmp_path / 'pictures')) == ['bare', 'bare_landmarks.npz', 'bare_steps']
 
 
 def test_stock_model_and_dataset_train_the_network(tmp_path):

@@ -196,7 +196,7 @@ def test_gpu_trains_and_resumes(tmp_path, recipe, speed):
         assert model.lq.is_contiguous(memory_format=torch.channels_last)
     model.save(0, 2)
     resumed = resume(tmp_path, recipe, 2, num_gpu=1, **speed)
-    assert model.amp.state_dict() == resumed.amp.state_dict()
+    assert model.scaler_g.state_dict() == resumed.scaler_g.state_dict()
     step(resumed, [3])
     assert all(torch.isfinite(value).all() for value in weights(resumed))
     assert set(validate(resumed, opt)) == set(opt['val']['metrics'])
