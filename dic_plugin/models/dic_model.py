@@ -30,15 +30,9 @@ class DICModel(FaceModel):
         OptionError: An option is misspelt or missing.
         CheckpointError: Weights cannot be read or are of another network.
     """
-    option_keys = {
-        'path': {
-            'pretrain_network_hourglass': path,
-            'param_key_hourglass': choice('params', 'params_ema')
-        },
-        'train': {
-            'release_hourglass_iter': whole(0)
-        },
-    }
+    option_keys = dict(
+        path=dict(pretrain_network_hourglass=path, param_key_hourglass=choice('params', 'params_ema')),
+        train=dict(release_hourglass_iter=whole(0)))
     makes_images = True
     default_release_iter: float = 0
 

@@ -29,17 +29,9 @@ class DICGANModel(DICModel):
         train: net_d_init_iters: The generator is trained after this iteration only. Default: 0.
         train: release_hourglass_iter: As in DICModel, but by default the hourglass is never released.
     """
-    option_keys = {
-        'top': {
-            'network_d': None
-        },
-        'train': {
-            'gan_opt': None,
-            'optim_d': None,
-            'net_d_iters': whole(1),
-            'net_d_init_iters': whole(0)
-        },
-    }
+    option_keys = dict(
+        top=dict(network_d=None),
+        train=dict(gan_opt=None, optim_d=None, net_d_iters=whole(1), net_d_init_iters=whole(0)))
     default_release_iter = math.inf
 
     def init_training_settings(self) -> None:

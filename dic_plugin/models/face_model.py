@@ -5,7 +5,6 @@ from typing import Any, ContextManager, Dict, List, Mapping, Optional
 
 import torch
 from basicsr.losses import build_loss
-from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import master_only
 
@@ -29,7 +28,7 @@ from dic_plugin.utils.option_values import path, whole
 from dic_plugin.utils.schedule import stretch_schedule, stretch_states
 
 
-class FaceModel(FaceValidation, SRModel):
+class FaceModel(FaceValidation):
     """Base of DICModel and LandmarkModel, which train on faces with landmarks; not registered.
 
     Options beside SRModel's. The options that are passed in are never changed.
@@ -50,16 +49,7 @@ class FaceModel(FaceValidation, SRModel):
             CPU replaces the native operation. Validation during training and EMA are not compiled, because the sizes of
             their batches differ. Testing compiles network_g again for the second size, then for all. Default: false.
     """
-    option_keys = {
-        'top': SPEED_KEYS,
-        'train': {
-            'heatmap_opt': None
-        },
-        'val': {
-            'batch_size': whole(1),
-            'evaluator': path
-        },
-    }
+    option_keys = dict(top=SPEED_KEYS, train=dict(heatmap_opt=None), val=dict(batch_size=whole(1), evaluator=path))
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         opt = check_options(opt, opt['is_train'])  # an unmodified BasicSR does not check
@@ -117,9 +107,10 @@ class FaceModel(FaceValidation, SRModel):
     def save_network(self, net: Any, net_label: str, current_iter: int, param_key: Any = 'params') -> None:
         """Save weights as BasicSR does, atomically and with a record of the training; a failure is only logged."""
         nets, keys = (value if isinstance(value, list) else [value] for value in (net, param_key))
-        content: Dict[str, Any] = {RECORD: training_record(self.opt, net_label.replace('net_', 'network_', 1))}
+        content: Dict[str, Any] = {}
         for one, key in zip(nets, keys):
             content[key] = {name: tensor.cpu() for name, tensor in self.get_bare_model(one).state_dict().items()}
+        content[RECORD] = training_record(self.opt, net_label.replace('net_', 'network_', 1))
         path = osp.join(self.opt['path']['models'],
                         f'{net_label}_{"latest" if current_iter == -1 else current_iter}.pth')
         try:
@@ -144,7 +135,7 @@ class FaceModel(FaceValidation, SRModel):
         if self.ema_decay > 0:
             lay_out(self.net_g_ema, self.opt, self.device, by_torch=False)
         heatmap_opt = self.opt['train'].get('heatmap_opt')
-        self.cri_heatmap = build_loss(heatmap_opt).to(self.device) if heatmap_opt else None
+        self.cri_heatmap: Any = build_loss(heatmap_opt).to(self.device) if heatmap_opt else None
 
     def setup_optimizers(self) -> None:
         super().setup_optimizers()
@@ -153,9 +144,8 @@ class FaceModel(FaceValidation, SRModel):
     def feed_data(self, data: Mapping[str, Any]) -> None:
         super().feed_data(data)
         if self.device.type != 'cpu' and uses_channels_last(self.opt, self.device):
-            self.lq = self.lq.contiguous(memory_format=torch.channels_last)
-            if 'gt' in data:
-                self.gt = self.gt.contiguous(memory_format=torch.channels_last)
+            for name in {'lq', 'gt'} & set(data):
+                setattr(self, name, getattr(self, name).contiguous(memory_format=torch.channels_last))
         self.landmarks = data['landmarks'].to(self.device) if 'landmarks' in data else None
 
     def _heatmap_loss(self, heatmaps: List[torch.Tensor], loss_dict: Dict[str, torch.Tensor]) -> torch.Tensor:

@@ -7,6 +7,7 @@ import mmcv
 import numpy as np
 import torch
 from basicsr.metrics import calculate_metric
+from basicsr.models.sr_model import SRModel
 from basicsr.utils import get_root_logger, imwrite, tensor2img
 from basicsr.utils.registry import METRIC_REGISTRY
 from torch.utils.data import DataLoader, Subset
@@ -21,6 +22,7 @@ from dic_plugin.utils.option_values import OptionError
 FINDERS = ('model', 'evaluator')  # values of found_by
 BASELINE = 'bicubic'  # a row that training does not change, and so not for TensorBoard
 Figures = Dict[str, Dict[str, float]]  # row -> metric -> value
+Measured = Tuple[Figures, FoundLandmarks]  # what is kept of a tested face
 
 
 class Row(NamedTuple):
@@ -53,17 +55,8 @@ class FaceResult(NamedTuple):
     found: FoundLandmarks
 
 
-class Measured(NamedTuple):
-    """What is kept of a tested face."""
-    figures: Figures
-    found: FoundLandmarks
-
-
-class FaceValidation:
-    """The part of FaceModel that tests, in place of SRModel's validation.
-
-    A model implements ``test`` and ``_tested``.
-    """
+class FaceValidation(SRModel):
+    """SRModel with the validation of faces; a model implements ``test`` and ``_tested``."""
     makes_images = False  # whether the last row is a result to save, and the input worth showing
     row_kind = 'step'  # the rows of the logged table
 
@@ -108,7 +101,7 @@ class FaceValidation:
 
     def _test_faces(self, dataloader: DataLoader, metrics: Mapping[str, Any], current_iter: Any,
                     save_img: bool) -> List[Measured]:
-        measured = []
+        measured: List[Measured] = []
         needs_evaluator = any(opt.get('found_by') == 'evaluator' for opt in metrics.values())
         with tqdm(total=len(dataloader.dataset), unit='image', disable=not self.opt['val'].get('pbar')) as progress:
             for batch in batches(dataloader, self.opt['val'].get('batch_size') or 8):
@@ -122,7 +115,7 @@ class FaceValidation:
                         row.title: _figures(metrics, row, points, face)
                         for row, points in zip(face.rows, judged)
                     }
-                    measured.append(Measured(figures, face.found))
+                    measured.append((figures, face.found))
                 progress.update(len(batch['lq']))
         return measured
 
@@ -183,12 +176,12 @@ class FaceValidation:
         if faces and save_img and not self.is_train:
             path = found_landmarks_file(osp.join(self.opt['path']['visualization'], dataset_name))
             try:
-                save_found_landmarks(path, [face.found for face in faces])
+                save_found_landmarks(path, [found for _, found in faces])
             except (OSError, ValueError) as error:  # the pictures are there nevertheless
                 get_root_logger().warning(f'{path}: not saved: {error}')
         if faces and metrics:
-            means = {row: {name: float(np.mean([face.figures[row][name] for face in faces])) for name in values}
-                     for row, values in faces[0].figures.items()}  # yapf: disable
+            means = {row: {name: float(np.mean([figures[row][name] for figures, _ in faces])) for name in values}
+                     for row, values in faces[0][0].items()}  # yapf: disable
             self._record(means, metrics, dataset_name, len(faces), current_iter, tb_logger)
 
     def _record(self, means: Figures, metrics: Mapping[str, Any], dataset_name: str, num_images: int, current_iter: Any,

@@ -32,17 +32,7 @@ class LandmarkModel(FaceModel):
         OptionError: An option is misspelt, missing or impossible.
         CheckpointError: Weights cannot be read or are of another network.
     """
-    option_keys = {
-        'top': {
-            'num_steps': whole(1)
-        },
-        'train': {
-            'input_views': None
-        },
-        'val': {
-            'input_views': None
-        },
-    }
+    option_keys = dict(top=dict(num_steps=whole(1)), train=dict(input_views=None), val=dict(input_views=None))
     row_kind = 'view'
 
     def check_own_options(self, opt: Mapping[str, Any]) -> None:
@@ -50,10 +40,9 @@ class LandmarkModel(FaceModel):
         if kind not in ('FeedbackHourglass', 'StackedHourglass'):
             raise OptionError(f'network_g:type is {kind}; LandmarkModel trains FeedbackHourglass or StackedHourglass.')
         num_steps = opt.get('num_steps')
-        if kind == 'StackedHourglass':
-            if num_steps is not None:
-                raise OptionError('num_steps is for FeedbackHourglass; StackedHourglass has network_g:num_stacks.')
-        elif num_steps is None:
+        if kind == 'StackedHourglass' and num_steps is not None:
+            raise OptionError('num_steps is for FeedbackHourglass; StackedHourglass has network_g:num_stacks.')
+        if kind == 'FeedbackHourglass' and num_steps is None:
             raise OptionError('num_steps: missing; expected how many passes FeedbackHourglass makes, as many as the '
                               'steps of the DIC that it is for.')
         _check_views((opt.get('val') or {}).get('input_views'), 'val:input_views')
