@@ -74,7 +74,7 @@ class FaceValidation(SRModel):
     def _bare_net(self) -> torch.nn.Module:
         return self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
 
-    def nondist_validation(self, dataloader: DataLoader, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+    def nondist_validation(self, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
         """Test a dataset and log the mean of every metric for every row.
 
         The last row goes to the best record and to TensorBoard as in BasicSR, others to TensorBoard as
@@ -85,12 +85,12 @@ class FaceValidation(SRModel):
         faces = self._test_faces(dataloader, metrics, current_iter, save_img)
         self._finish(faces, metrics, dataloader.dataset.opt['name'], current_iter, tb_logger, save_img)
 
-    def dist_validation(self, dataloader: DataLoader, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+    def dist_validation(self, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
         """Test as nondist_validation; every process tests its share of the images and gets the figures of all."""
         share_buffers(self._bare_net())
         dataset, rank, world_size = dataloader.dataset, self.opt['rank'], self.opt['world_size']
         metrics = self._usable_metrics(dataset)
-        share = Subset(dataset, range(rank, len(dataset), world_size))
+        share: Any = Subset(dataset, range(rank, len(dataset), world_size))
         share.opt = dataset.opt
         shares: List[Any] = [None] * world_size
         faces = self._test_faces(DataLoader(share, batch_size=1), metrics, current_iter, save_img)
@@ -99,7 +99,7 @@ class FaceValidation(SRModel):
         faces = [shares[index % world_size][index // world_size] for index in range(len(dataset))]
         self._finish(faces, metrics, dataset.opt['name'], current_iter, tb_logger, save_img and rank == 0)
 
-    def _test_faces(self, dataloader: DataLoader, metrics: Mapping[str, Any], current_iter: Any,
+    def _test_faces(self, dataloader: Any, metrics: Mapping[str, Any], current_iter: Any,
                     save_img: bool) -> List[Measured]:
         measured: List[Measured] = []
         needs_evaluator = any(opt.get('found_by') == 'evaluator' for opt in metrics.values())
@@ -136,7 +136,7 @@ class FaceValidation(SRModel):
                 lq=lq,
                 gt=tensor2img([batch['gt'][i]]) if 'gt' in batch else None,
                 gt_landmarks=batch['landmarks'][i].numpy() if 'landmarks' in batch else None,
-                found=FoundLandmarks(name, (width, height), rows[-1].landmarks, published[i]))
+                found=FoundLandmarks(name, (width, height), tested[-1][2][i], published[i]))
 
     def _found_by_evaluator(self, rows: List[Row]) -> Iterable[np.ndarray]:
         return self.evaluator.landmarks(to_batch([row.image[..., ::-1] for row in rows])).cpu().numpy()

@@ -3,7 +3,7 @@
     published_landmarks (N, K, 2) float32   the same, decoded as by the published evaluation (``subpixel=False``)
 """
 import os
-from typing import Dict, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -38,18 +38,13 @@ def save_found_landmarks(path: str, faces: Sequence[FoundLandmarks]) -> None:
         ValueError: Two faces have one name, or landmarks are not finite; see FaceAnnotations.
         OSError: The file cannot be written.
     """
-    names, sizes, subpixel, published = zip(*faces)
-    num_keypoints = len(subpixel[0])
+    names, sizes, subpixel, published = (np.array(values) for values in zip(*faces))
+    num_keypoints = subpixel.shape[1]
     order = next((name for name, number in ORDERS.items() if number == num_keypoints), f'points{num_keypoints}')
-    checked = FaceAnnotations(np.array(names), np.float32(subpixel), order, np.int32(sizes))
+    arrays: Dict[str, Any] = dict(names=names, landmarks=subpixel.astype(np.float32), image_size=sizes.astype(np.int32))
+    FaceAnnotations(order=order, **arrays)  # checks them
     with atomic_write(path) as temporary, open(temporary, 'wb') as file:
-        np.savez_compressed(
-            file,
-            names=checked.names,
-            landmarks=checked.landmarks,
-            order=np.array(order),
-            image_size=checked.image_size,
-            published_landmarks=np.float32(published))
+        np.savez_compressed(file, order=np.array(order), published_landmarks=published.astype(np.float32), **arrays)
 
 
 def load_found_landmarks(path: str) -> Dict[str, Dict[bool, np.ndarray]]:
