@@ -1,4 +1,6 @@
 """amp, channels_last and compile in every model: training, resuming, validation, EMA, DDP, layouts, refusals."""
+from copy import deepcopy
+
 import pytest
 import torch
 from basicsr.models import build_model
@@ -28,6 +30,14 @@ def graphs(monkeypatch):
 
 
 # ------------------------------------------------------------------ every option, every model
+@pytest.mark.parametrize('recipe', list(NETWORKS))
+def test_options_are_only_read(tmp_path, recipe):
+    opt = options(tmp_path, recipe)
+    before = deepcopy(opt)
+    step(build(opt), [1])
+    assert opt == before
+
+
 @pytest.mark.parametrize('speed', SPEED, ids=str)
 @pytest.mark.parametrize('recipe', list(NETWORKS))
 def test_trains_resumes_and_validates(tmp_path, graphs, recipe, speed):
