@@ -1,6 +1,5 @@
 """DICGANModel: whose gradients reach whom, the two networks' turns, the frozen hourglass, resuming, GAN types, EMA."""
 import glob
-import logging
 import os
 import subprocess
 import sys
@@ -174,7 +173,7 @@ def test_resuming_continues_bit_by_bit(tmp_path, ema_decay):
     assert whole.get_current_learning_rate() == second.get_current_learning_rate()
 
 
-def test_starts_from_a_trained_dic_and_a_trained_discriminator(tmp_path, caplog):
+def test_starts_from_a_trained_dic_and_a_trained_discriminator(tmp_path, log):
     opt = options(tmp_path)
     opt['model_type'] = 'DICModel'
     del opt['network_d'], opt['train']['gan_opt'], opt['train']['optim_d']
@@ -182,21 +181,18 @@ def test_starts_from_a_trained_dic_and_a_trained_discriminator(tmp_path, caplog)
     dic = build(opt)
     step(dic, [1, 2])
     dic.save(0, 7)
-    caplog.set_level(logging.WARNING, 'basicsr')
-    logging.getLogger('basicsr').addHandler(caplog.handler)
     gan = build(options(tmp_path))
-    assert 'DICGANModel starts from an untrained generator' in caplog.text
+    assert 'DICGANModel starts from an untrained generator' in log.text
     step(gan, [1])
     gan.save(0, 8)
-    caplog.clear()
+    log.clear()
 
     path = dict(
         pretrain_network_g=str(tmp_path / 'net_g_7.pth'),
         param_key_g='params_ema',
         pretrain_network_d=str(tmp_path / 'net_d_8.pth'))
     model = build(options(tmp_path, path=path))
-    logging.getLogger('basicsr').removeHandler(caplog.handler)
-    assert 'untrained' not in caplog.text
+    assert 'untrained' not in log.text
     assert same(net(dic, 'net_g_ema'), net(model)) and same(net(gan, 'net_d'), net(model, 'net_d'))
     with pytest.raises(CheckpointError, match=r'net_d_8\.pth: does not hold the parameters of this LightCNNDiscrimin'):
         build(options(tmp_path, path=path, num_feat_d=3))

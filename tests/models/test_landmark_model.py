@@ -13,7 +13,7 @@ from dic_plugin.archs import DIC
 from dic_plugin.data.hourglass_views import VIEWS, draw_views, make_view
 from dic_plugin.utils.drawing import GAP, ZOOM
 from dic_plugin.utils.option_check import OptionError
-from helpers.tiny_training import Writer, batch, build, resume, same, step, validate, weights
+from helpers.tiny_training import Writer, batch, build, same, step, validate, weights
 from helpers.tiny_training import options as tiny_options
 
 RECIPES = ['train_hourglass', 'train_landmarks']
@@ -93,19 +93,6 @@ def test_ema_follows_the_batch_norms_too(tmp_path):
     assert not torch.allclose(now, before)
     assert torch.allclose(model.net_g_ema.stem[1].running_mean, (before + now) / 2)
     assert model.net_g_ema.stem[1].num_batches_tracked == 1
-
-
-@pytest.mark.parametrize('recipe', RECIPES)
-def test_resuming_continues_as_if_never_stopped(tmp_path, recipe):
-    settings = dict(input_views=['sharp'], scheduler=dict(type='MultiStepLR', milestones=[2, 4], gamma=0.5))
-    whole = build(options(tmp_path, recipe, train=settings))
-    step(whole, range(1, 6))
-    first = build(options(tmp_path, recipe, train=settings))
-    step(first, [1, 2])
-    first.save(0, 2)
-    second = resume(tmp_path, recipe, 2, train=settings)
-    step(second, range(3, 6))
-    assert all(torch.allclose(*pair, atol=1e-5) for pair in zip(weights(whole), weights(second)))
 
 
 def test_images_and_landmarks_are_asked_for(tmp_path):

@@ -38,7 +38,7 @@ def test_options_are_only_read(tmp_path, recipe):
     assert opt == before
 
 
-@pytest.mark.parametrize('speed', SPEED, ids=str)
+@pytest.mark.parametrize('speed', [{}, *SPEED], ids=str)
 @pytest.mark.parametrize('recipe', list(NETWORKS))
 def test_trains_resumes_and_validates(tmp_path, graphs, recipe, speed):
     opt = options(tmp_path, recipe, **speed)
