@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dic_plugin.archs.stacked_hourglass_arch import StackedHourglass
-from dic_plugin.checkpoints.files import CheckpointError, is_state_dict, load_into, load_tensors, strip_module
+from dic_plugin.checkpoints.files import CheckpointError, load_into, load_params, load_tensors
 from dic_plugin.checkpoints.published import convert
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 
@@ -76,17 +76,13 @@ def to_batch(images: Sequence[np.ndarray]) -> Tensor:
 def _read(path: str) -> Tuple[Mapping[str, Tensor], Dict[str, int]]:
     """Return the state dict in a file and the options of its StackedHourglass."""
     content: Any = load_tensors(path)
-    key = next((key for key in ('params_ema', 'params') if isinstance(content, Mapping) and key in content), None)
-    if key is None:
+    if not isinstance(content, Mapping) or not {'params', 'params_ema'} & set(content):
         converted = convert(content, path)
         if converted.kind != 'StackedHourglass':
             raise CheckpointError(f'{path}: is a published {converted.kind}; the evaluator is a StackedHourglass '
                                   '(HG_68_CelebA.pth).')
         return converted.params, converted.options
-    if not is_state_dict(content[key]):
-        raise CheckpointError(f'{path}: `params` holds no state dict; expected names and tensors.')
-    params = strip_module(content[key])
-
+    params = load_params(path, 'params_ema')
     stacks = {match[1] for match in (re.match(r'stacks\.(\d+)\.', name) for name in params) if match}
     head = params.get('stacks.0.predict.weight')
     if head is None or head.dim() != 4:

@@ -40,15 +40,12 @@ class Column(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A result and its original.
+    """A result and its original, uint8 RGB ``H,W,3``.
 
     Attributes:
-        name: Name of the original.
-        sr, gt: Result and original, uint8 RGB ``H,W,3``.
-        found: Landmarks ``K,2`` that each evaluator found on the result, see LandmarkEvaluator.landmarks_of.
+        found: Landmarks that each evaluator found on the result, see LandmarkEvaluator.landmarks_of.
         truth: Landmarks ``K,2`` with which they are compared, by evaluator.
     """
-    name: str
     sr: np.ndarray
     gt: np.ndarray
     found: Dict[str, Dict[bool, np.ndarray]]
@@ -132,8 +129,12 @@ def evaluate(sr: str,
             if annotated is None:
                 truth = {key: evaluator.landmarks_of(gt_image)[True] for key, evaluator in evaluators.items()}
             else:
-                truth = dict.fromkeys(evaluators, _true_landmarks(annotated[name], gt_image))
-            pair = Pair(name, sr_image, gt_image, found, truth)
+                landmarks, size = annotated[name]
+                truth = dict.fromkeys(evaluators, landmarks)
+                if size is not None and tuple(size) != gt_image.shape[1::-1]:
+                    raise ValueError(f'was annotated as {"x".join(map(str, size))} (width x height), but the original '
+                                     f'is {gt_image.shape[1]}x{gt_image.shape[0]}.')
+            pair = Pair(sr_image, gt_image, found, truth)
             for measure in (_nrmse, *perceptual):
                 row.update(measure(pair))
         except ValueError as error:
@@ -156,11 +157,9 @@ def evaluate(sr: str,
     return Evaluation(sr, gt, pairing, names, files, columns, results, evaluators, reference)
 
 
-Annotated = Tuple[np.ndarray, Optional[np.ndarray]]  # landmarks of an original, and its width and height
-
-
 def _load_annotations(path: str, evaluators: Mapping[str, LandmarkEvaluator],
-                      names: Sequence[str]) -> Dict[str, Annotated]:
+                      names: Sequence[str]) -> Dict[str, Tuple[np.ndarray, Optional[np.ndarray]]]:
+    """Return landmarks ``K,2``, and width and height of the original if the file has them, by name."""
     faces = FaceAnnotations.load(path)
     for evaluator in evaluators.values():
         if faces.num_keypoints != evaluator.num_keypoints:
@@ -173,14 +172,6 @@ def _load_annotations(path: str, evaluators: Mapping[str, LandmarkEvaluator],
         raise ValueError(f'{path}: has no landmarks for {without[0]!r} ({len(without)} of {len(names)} images); '
                          'expected those of the originals.')
     return annotated
-
-
-def _true_landmarks(annotated: Annotated, gt: np.ndarray) -> np.ndarray:
-    landmarks, size = annotated
-    if size is not None and tuple(size) != (gt.shape[1], gt.shape[0]):
-        raise ValueError(f'was annotated as {"x".join(map(str, size))} (width x height), but the original is '
-                         f'{gt.shape[1]}x{gt.shape[0]}.')
-    return landmarks
 
 
 def _quality(sr: np.ndarray, gt: np.ndarray, protocols: Sequence[str]) -> Dict[Column, float]:
