@@ -120,12 +120,12 @@ class FaceValidation(SRModel):
         return measured
 
     def _faces(self, batch: Mapping[str, Any]) -> Iterator[FaceResult]:
-        tested = [(title, images.cpu(), decode_heatmaps(heatmap).cpu().numpy())
-                  for title, images, heatmap in self._tested()]  # yapf: disable
-        published = decode_heatmaps(self._tested()[-1][-1], subpixel=False).cpu().numpy()
+        tested = [(title, images.cpu(), heatmap.cpu()) for title, images, heatmap in self._tested()]
+        found = [decode_heatmaps(heatmap).numpy() for _, _, heatmap in tested]
+        published = decode_heatmaps(tested[-1][2], subpixel=False).numpy()
         height, width = tested[-1][1].shape[2:]
         for i, lq_path in enumerate(batch['lq_path']):
-            rows = [Row(title, tensor2img([images[i]]), landmarks[i]) for title, images, landmarks in tested]
+            rows = [Row(title, tensor2img([images[i]]), points[i]) for (title, images, _), points in zip(tested, found)]
             lq = tensor2img([batch['lq'][i]])
             if self.makes_images:
                 bicubic = mmcv.imresize(lq, (width, height), interpolation='bicubic', backend='pillow')
@@ -136,7 +136,7 @@ class FaceValidation(SRModel):
                 lq=lq,
                 gt=tensor2img([batch['gt'][i]]) if 'gt' in batch else None,
                 gt_landmarks=batch['landmarks'][i].numpy() if 'landmarks' in batch else None,
-                found=FoundLandmarks(name, (width, height), tested[-1][2][i], published[i]))
+                found=FoundLandmarks(name, (width, height), found[-1][i], published[i]))
 
     def _found_by_evaluator(self, rows: List[Row]) -> Iterable[np.ndarray]:
         return self.evaluator.landmarks(to_batch([row.image[..., ::-1] for row in rows])).cpu().numpy()

@@ -123,8 +123,8 @@ def test_landmark_errors_of_turned_faces_and_other_landmark_sets():
     errors = landmark_errors({True: mirrored, False: mirrored}, mirrored)
     assert np.isnan(errors.pop('published-outer-eye')) and np.isnan(errors.pop('published-inter-ocular'))
     assert errors == {'published-width': 0, 'outer-eye': 0, 'inter-ocular': 0}
-    for number, names in ((194, ['published-width', 'inter-ocular']), (5, ['published-width', 'inter-ocular']),
-                          (7, ['published-width'])):
+    for number, names in ((194, ['published-width', 'inter-ocular']), (5, ['published-width',
+                                                                           'inter-ocular']), (7, ['published-width'])):
         points = np.random.default_rng(0).uniform(0, SIZE, (number, 2))
         assert list(landmark_errors({True: points, False: points}, points)) == names
 
