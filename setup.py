@@ -46,6 +46,6 @@ setup(
         'pillow',
         'pyyaml',
         'scikit-image',
-        'scipy',
+        'scipy>=1.15',
         'tqdm',
     ])

@@ -10,7 +10,7 @@ from dic_plugin.benchmark.plan import TIME_SUFFIX, Plan
 from dic_plugin.benchmark.stages import Run, Stages
 from dic_plugin.benchmark.test_set import FaceSet, write_test_set
 from dic_plugin.benchmark.workspace import Workspace
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.utils.atomic_write import write_text
 
 SAME_BUDGET = 0.03  # relative difference of lengths below which a training is used for both tables

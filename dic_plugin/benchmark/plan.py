@@ -8,8 +8,8 @@ import yaml
 from basicsr.utils.registry import DATASET_REGISTRY
 
 from dic_plugin.benchmark.options import DECIDED_HERE, check_run_options, merge, with_iterations
-from dic_plugin.evaluation.landmark_errors import ERROR_PROTOCOLS
 from dic_plugin.evaluation.protocols import PROTOCOLS
+from dic_plugin.landmarks.errors import ERROR_PROTOCOLS
 from dic_plugin.utils.option_check import OptionError, check_keys, unknown
 from dic_plugin.utils.option_values import Kind, choice, flag, number, read_value, read_values, text, whole
 from dic_plugin.utils.option_values import path as file_path

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Mapping, Optional
 
 import numpy as np
-from basicsr.utils.registry import METRIC_REGISTRY
+from basicsr.utils.registry import METRIC_REGISTRY, MODEL_REGISTRY
 
 from dic_plugin import __version__
 from dic_plugin.benchmark.machine import Failed, Machine
@@ -23,8 +23,10 @@ from dic_plugin.benchmark.test_set import FaceSet
 from dic_plugin.benchmark.training_log import read_training_log
 from dic_plugin.benchmark.workspace import Workspace, fingerprint, set_aside
 from dic_plugin.evaluation.files import open_results, pair_names
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.evaluation.summary import estimate
+from dic_plugin.models.face_model import FaceModel
+from dic_plugin.models.found_landmarks import found_landmarks_file
 from dic_plugin.utils.atomic_write import write_text
 
 _PIPELINE = 'import sys; from dic_plugin.launch import {0}; sys.exit({0}(sys.argv.pop(1)))'
@@ -129,7 +131,13 @@ class Stages:
         folder, names = self.workspace.pictures(run.name, self.test_set.name), self.test_set.names
         if not folder.is_dir() or not any(folder.iterdir()):
             return False
+        if issubclass(MODEL_REGISTRY.get(run.model.options['model_type']), FaceModel):
+            if not self._found_landmarks(run).is_file():  # earlier versions did not save it
+                return False
         return len(pair_names(open_results(str(folder)).names, names).pairs) == len(names)
+
+    def _found_landmarks(self, run: Run) -> Path:
+        return Path(found_landmarks_file(self.workspace.pictures(run.name, self.test_set.name)))
 
     def _pipeline(self, what: str, name: str, options: Mapping[str, Any], said: str, *arguments: str) -> None:
         """Run BasicSR's train_pipeline or test_pipeline with an option file that is written for it."""
@@ -169,8 +177,7 @@ class Stages:
                 raise Failed(f'BasicSR\'s test loop wrote no pictures into {pictures}')
             self.say(f'[{run.name}] measures {len(self.test_set.names)} results')
             result = measure(str(pictures), self.test_set, evaluators, plan.protocols, plan.metrics)
-            own = own_landmark_errors(run.model.options['network_g'], self.weights(run), run.model.param_key,
-                                      self.test_set, self.machine.device)
+            own = {} if run.model.untrained else own_landmark_errors(self._found_landmarks(run), self.test_set)
             result['values'].update(own)
             result['estimates'].update({key: estimate(np.array(errors))._asdict() for key, errors in own.items()})
             return result

@@ -9,10 +9,10 @@ from dic_plugin import __version__
 from dic_plugin.benchmark.outcome import Outcome
 from dic_plugin.benchmark.plan import OWN, ModelPlan
 from dic_plugin.benchmark.stages import Run
-from dic_plugin.evaluation.landmark_errors import ERROR_PROTOCOLS
 from dic_plugin.evaluation.output import DEFINITIONS
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.summary import ERROR_LIMIT, Estimate, estimate
+from dic_plugin.landmarks.errors import ERROR_PROTOCOLS
 
 Value = Union[None, float, Estimate]
 

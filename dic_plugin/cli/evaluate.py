@@ -14,11 +14,11 @@ import sys
 from typing import List, Optional
 
 from dic_plugin.cli.arguments import add_shared, command_parser, failed
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.evaluate import METRICS, evaluate
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.evaluation.output import plot_curves, report, unpaired, write_csv, write_evaluation
 from dic_plugin.evaluation.perceptual import MetricUnavailable
 from dic_plugin.evaluation.protocols import PROTOCOLS
-from dic_plugin.evaluation.run import METRICS, evaluate
 from dic_plugin.inference.restorer import pick_device
 
 
@@ -40,7 +40,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         device = str(pick_device(args.device))
         evaluator = LandmarkEvaluator(args.evaluator, device) if args.evaluator else None
-        evaluation = evaluate(args.input, args.gt, args.protocol, evaluator, args.annotations, args.metrics, device)
+        evaluators = {'': evaluator} if evaluator else {}
+        evaluation = evaluate(args.input, args.gt, args.protocol, evaluators, args.annotations, args.metrics, device)
         print(report(evaluation, args.trained_on))
         for line in unpaired(evaluation):
             print(f'warning: {line}', file=sys.stderr)

@@ -1,37 +1,24 @@
-"""Which result belongs to which original: BasicSR adds suffixes to the names of the images that it saves."""
+"""Pairs results with originals. BasicSR adds suffixes to the names of the images that it saves."""
 import os
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 from dic_plugin.data.face_files import IMAGE_EXTENSIONS, FaceFiles
 
-STRIPS = '_steps'  # DICModel puts its strips of all steps into <dataset>_steps
+STRIPS = '_steps'  # DICModel saves strips of all steps in <dataset>_steps
 
 
 class Pairing(NamedTuple):
-    """Results and originals that belong together.
-
-    Attributes:
-        pairs: (index of the result, index of the original), in the originals' order.
-        sr_alone: names of results without an original.
-        gt_alone: names of originals without a result.
-    """
+    """Pairs (index of the result, index of the original), and the names of results and originals without partner."""
     pairs: List[Tuple[int, int]]
     sr_alone: List[str]
     gt_alone: List[str]
 
 
 def pair_names(sr_names: Sequence[str], gt_names: Sequence[str]) -> Pairing:
-    """Pair results with originals by name.
+    """Pair results with originals by file names without extension, in the order of the originals.
 
     A result belongs to the original with the longest name that is its own name or the beginning of it, up to an
-    underscore: ``face_01_x8_DIC`` to ``face_01`` rather than to ``face``.
-
-    Args:
-        sr_names: file names of the results without extension, none twice.
-        gt_names: file names of the originals without extension, none twice.
-
-    Raises:
-        ValueError: two results belong to one original; names both.
+    underscore: ``face_01_x8_DIC`` to ``face_01`` rather than to ``face``. ValueError if two belong to one original.
 
     >>> pair_names(['b_1_DIC', 'c'], ['a', 'b', 'b_1'])
     Pairing(pairs=[(0, 2)], sr_alone=['c'], gt_alone=['a', 'b'])
@@ -57,10 +44,10 @@ def pair_names(sr_names: Sequence[str], gt_names: Sequence[str]) -> Pairing:
 
 
 def open_images(root: str) -> FaceFiles:
-    """The images of a folder or of an LMDB (a folder called *.lmdb, or with a data.mdb in it).
+    """Open the images of a folder, or of an LMDB (a folder called *.lmdb, or with a data.mdb).
 
     Raises:
-        FileNotFoundError, ValueError: as FaceFiles; or a folder holds only subfolders, which are then named.
+        FileNotFoundError, ValueError: There are none. If the folder has subfolders instead, they are named.
     """
     root = os.path.expanduser(root)
     if root.rstrip('/').endswith('.lmdb') or os.path.isfile(os.path.join(root, 'data.mdb')):
@@ -76,11 +63,7 @@ def open_images(root: str) -> FaceFiles:
 
 
 def open_results(root: str) -> FaceFiles:
-    """As open_images, for what a model wrote.
-
-    Raises:
-        ValueError: also if these are the strips of all steps that DICModel puts beside its results.
-    """
+    """Open images that a model saved, as open_images; ValueError for the strips that DICModel saves beside them."""
     path = os.path.abspath(os.path.expanduser(root))
     if path.endswith(STRIPS) and os.path.isdir(path[:-len(STRIPS)]):
         raise ValueError(f'The folder {root!r} holds pictures of all steps; the results are in '

@@ -1,126 +1,108 @@
-"""What an evaluation hands out: printed tables, CSV, JSON and the plot of cumulative errors."""
-import csv
+"""Output of an evaluation: printed tables, CSV, JSON and the plot of cumulative errors."""
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
+import pandas as pd
 
-from dic_plugin.evaluation.landmark_errors import ERROR_PROTOCOLS
+from dic_plugin.evaluation.evaluate import Column, Evaluation
 from dic_plugin.evaluation.perceptual import Fid, Lpips, Niqe
 from dic_plugin.evaluation.protocols import PROTOCOLS
-from dic_plugin.evaluation.run import Evaluation, Result
 from dic_plugin.evaluation.summary import ERROR_LIMIT, LEVEL, NUM_RESAMPLES, SEED, Estimate, cumulative_curve
+from dic_plugin.landmarks.errors import ERROR_PROTOCOLS
 from dic_plugin.utils.atomic_write import atomic_write, write_json
 
 UNKNOWN = 'not said'
-DEFINITIONS = {
-    **{
-        name: protocol.description
-        for name, protocol in PROTOCOLS.items()
-    },
-    **{
-        name: protocol.description
-        for name, protocol in ERROR_PROTOCOLS.items()
-    },
-    'lpips': Lpips.description,
-    'niqe': Niqe.description,
-    'fid': Fid.description,
-}
-# measures that stand side by side, with their titles and formats
-TABLES = (
-    {
-        'psnr': ('PSNR (dB)', '.2f'),
-        'ssim': ('SSIM', '.4f')
-    },
-    {
-        'nrmse': ('NRMSE', '.4f'),
-        'failure_rate': (f'failures (> {ERROR_LIMIT:g})', '.4f'),
-        'area': (f'area (0 to {ERROR_LIMIT:g})', '.4f')
-    },
-    {
-        'lpips': ('LPIPS', '.4f'),
-        'niqe': ('NIQE', '.3f'),
-        'fid': ('FID', '.3f')
-    },
+DEFINITIONS = {'lpips': Lpips.description, 'niqe': Niqe.description, 'fid': Fid.description}  # by protocol
+DEFINITIONS.update((name, protocol.description) for name, protocol in PROTOCOLS.items())
+DEFINITIONS.update((name, protocol.description) for name, protocol in ERROR_PROTOCOLS.items())
+# Measures that share a table, with their titles and formats.
+TABLES: Tuple[Dict[str, Tuple[str, str]], ...] = (
+    dict(psnr=('PSNR (dB)', '.2f'), ssim=('SSIM', '.4f')),
+    dict(
+        nrmse=('NRMSE', '.4f'),
+        failure_rate=(f'failures (> {ERROR_LIMIT:g})', '.4f'),
+        area=(f'area (0 to {ERROR_LIMIT:g})', '.4f')),
+    dict(lpips=('LPIPS', '.4f'), niqe=('NIQE', '.3f'), fid=('FID', '.3f')),
 )
 
 
-# ---------------------------------------------------------------- for people
 def report(evaluation: Evaluation, trained_on: Optional[str] = None) -> str:
-    """Everything reported, as text: the tables, what they are of, and what their protocols are."""
+    """Return the tables, what they were measured on, and the definitions of their protocols, as text."""
     lines = [
         f'Results:   {evaluation.sr}', f'Originals: {evaluation.gt}',
         f'{len(evaluation.names)} images; training set of the model: {trained_on or UNKNOWN}'
     ]
-    if evaluation.evaluator:
-        lines += [f'Landmarks: {describe_evaluator(evaluation)}, against {evaluation.reference}']
+    if evaluation.evaluators:
+        lines.append(f'Landmarks: {_evaluators(evaluation)}, against {evaluation.reference}')
     used: List[str] = []
     for table in TABLES:
-        results = [result for result in evaluation.results if result.measure in table]
-        protocols = list(dict.fromkeys(result.protocol for result in results))
+        results = {column: value for column, value in evaluation.results.items() if column.measure in table}
         if results:
-            lines += ['', *_table(table, protocols, results)]
-            used += protocols
+            lines += ['', *_table(table, results)]
+            used += [column.protocol for column in results]
     lines += [
         '', f'In brackets: {LEVEL:.0%} bootstrap interval of the mean over images ({NUM_RESAMPLES} resamples, seed '
-        f'{SEED}).', *(f'{protocol}: {DEFINITIONS[protocol]}.' for protocol in used)
+        f'{SEED}).', *(f'{protocol}: {DEFINITIONS[protocol]}.' for protocol in dict.fromkeys(used))
     ]
     return '\n'.join(lines)
 
 
-def _table(table: Dict[str, tuple], protocols: List[str], results: List[Result]) -> List[str]:
-    found = {(result.measure, result.protocol): result.estimate for result in results}
-    measures = [measure for measure in table if any(result.measure == measure for result in results)]
-    rows = [['protocol', *(table[measure][0] for measure in measures), 'images']]
-    for protocol in protocols:
-        estimates = [found.get((measure, protocol)) for measure in measures]
-        number = next(value.num_images for value in estimates if value)
-        cells = [_cell(value, table[measure][1]) for measure, value in zip(measures, estimates)]
-        rows.append([protocol, *cells, str(number)])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ['  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+def _table(table: Dict[str, Tuple[str, str]], results: Dict[Column, Estimate]) -> List[str]:
+    measures = [measure for measure in table if any(column.measure == measure for column in results)]
+    lines: Dict[str, Dict[str, str]] = {}
+    for column, value in results.items():
+        title, form = table[column.measure]
+        interval = '' if np.isnan(value.low) else f' [{value.low:{form}}, {value.high:{form}}]'
+        line = lines.setdefault(column.label, dict(protocol=column.label, images=str(value.num_images)))
+        line[title] = f'{value.mean:{form}}{interval}'
+    titles = ['protocol', *(table[measure][0] for measure in measures), 'images']
+    rows = [titles, *([line.get(title, '') for title in titles] for line in lines.values())]
+    widths = [max(map(len, cells)) for cells in zip(*rows)]
+    return ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def _cell(value: Optional[Estimate], form: str) -> str:
-    if value is None:
-        return ''
-    interval = '' if np.isnan(value.low) else f' [{value.low:{form}}, {value.high:{form}}]'
-    return f'{value.mean:{form}}{interval}'
-
-
-def describe_evaluator(evaluation: Evaluation) -> str:
-    """The network that found the landmarks: file and sizes. Its file's name is all that tells its training set."""
-    network = evaluation.evaluator
-    sizes = ', '.join(f'{key} {value}' for key, value in network.options.items())
-    return f'StackedHourglass of {network.name} ({sizes})'
+def _evaluators(evaluation: Evaluation) -> str:
+    return '; '.join(f'{name}: {one}' if name else str(one) for name, one in evaluation.evaluators.items())
 
 
 def unpaired(evaluation: Evaluation) -> List[str]:
-    """One line per side that has files without a partner; none if all pair."""
-    sides = (('results', evaluation.sr, 'original', evaluation.pairing.sr_alone), ('originals', evaluation.gt, 'result',
-                                                                                   evaluation.pairing.gt_alone))
+    """Return one line per side that has files without a partner."""
+    sides = (('results', evaluation.sr, 'original', evaluation.pairing.sr_alone),
+             ('originals', evaluation.gt, 'result', evaluation.pairing.gt_alone))  # yapf: disable
     return [
         f'{len(names)} {side} in {root} have no {partner} and are left out: {", ".join(names[:5])}' +
         (', ...' if len(names) > 5 else '') for side, root, partner, names in sides if names
     ]
 
 
-# ---------------------------------------------------------------- files
+def _per_image(evaluation: Evaluation) -> pd.DataFrame:
+    """Return one line per image: name, file of the result, and its figures by their titles."""
+    figures = {column.title: values for column, values in evaluation.columns.items()}
+    return pd.DataFrame(dict(name=evaluation.names, result=evaluation.files, **figures))
+
+
 def write_csv(evaluation: Evaluation, path: str) -> None:
-    """One line per image: name, file of the result, and its figures, titled ``<measure>_<protocol>`` or ``niqe``."""
-    with atomic_write(path) as temporary, open(temporary, 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['name', 'result', *(column.title for column in evaluation.columns)])
-        writer.writerows(zip(evaluation.names, evaluation.files, *(v.tolist() for v in evaluation.columns.values())))
+    """Write one line per image: name, file of the result, and its figures, titled ``<measure>_<protocol>``."""
+    with atomic_write(path) as temporary:
+        _per_image(evaluation).to_csv(temporary, index=False, na_rep='nan', lineterminator='\r\n')
 
 
 def write_evaluation(evaluation: Evaluation, path: str, trained_on: Optional[str] = None) -> None:
-    """Everything: what was measured and how, the reported numbers, and the figures of every image.
+    """Write everything as JSON: the protocols, the reported numbers, and the figures of every image.
 
     NaN becomes null, infinity the string "inf".
     """
-    titles = [column.title for column in evaluation.columns]
-    figures = zip(*(values.tolist() for values in evaluation.columns.values()))
+    summary = []
+    for column, value in evaluation.results.items():
+        judge = dict(evaluator=column.evaluator) if column.evaluator else {}
+        summary.append(
+            dict(
+                measure=column.measure,
+                protocol=column.protocol,
+                **judge,
+                definition=DEFINITIONS[column.protocol],
+                **value._asdict()))
     content = dict(
         results=evaluation.sr,
         originals=evaluation.gt,
@@ -128,51 +110,40 @@ def write_evaluation(evaluation: Evaluation, path: str, trained_on: Optional[str
         results_without_original=evaluation.pairing.sr_alone,
         originals_without_result=evaluation.pairing.gt_alone,
         trained_on=trained_on,
-        evaluator=describe_evaluator(evaluation) if evaluation.evaluator else None,
+        evaluator=_evaluators(evaluation) or None,
         landmarks_compared_with=evaluation.reference,
         error_limit=ERROR_LIMIT,
         bootstrap=dict(level=LEVEL, resamples=NUM_RESAMPLES, seed=SEED),
-        summary=[
-            dict(
-                measure=result.measure,
-                protocol=result.protocol,
-                definition=DEFINITIONS[result.protocol],
-                **{
-                    key: _plain(value)
-                    for key, value in result.estimate._asdict().items()
-                }) for result in evaluation.results
-        ],
-        images=[
-            dict(name=name, result=file, **dict(zip(titles, map(_plain, row))))
-            for name, file, row in zip(evaluation.names, evaluation.files, figures)
-        ])
+        summary=[{key: _strict(value) for key, value in entry.items()} for entry in summary],
+        images=[{key: _strict(value) for key, value in row.items()}
+                for row in _per_image(evaluation).to_dict('records')])  # yapf: disable
     write_json(path, content)
 
 
-def _plain(value: float) -> Any:
-    """A number as strict JSON has it."""
-    if np.isnan(value):
-        return None
-    return value if np.isfinite(value) else str(value)
+def _strict(value: Any) -> Any:
+    """Return a value as strict JSON."""
+    if not isinstance(value, float) or np.isfinite(value):
+        return value
+    return None if np.isnan(value) else str(value)
 
 
 def plot_curves(evaluation: Evaluation, path: str) -> None:
-    """Draw the cumulative error curves, one per protocol, as PNG."""
-    from matplotlib.figure import Figure  # slow to import, and only this needs it
+    """Draw the cumulative error curves, one per protocol and evaluator, as PNG."""
+    from matplotlib.figure import Figure  # slow to import
 
     figure = Figure(figsize=(7, 5), layout='constrained')
     axes = figure.add_subplot()
-    for (measure, protocol), values in evaluation.columns.items():
-        if measure == 'nrmse':
+    for column, values in evaluation.columns.items():
+        if column.measure == 'nrmse':
             errors, fraction = cumulative_curve(values)
-            axes.step([0, *errors, max(ERROR_LIMIT, *errors, 0)], [0, *fraction, 1], where='post', label=protocol)
+            axes.step([0, *errors, max(ERROR_LIMIT, *errors, 0)], [0, *fraction, 1], where='post', label=column.label)
     axes.set(
         xlim=(0, ERROR_LIMIT),
         ylim=(0, 1),
         xlabel='NRMSE',
         ylabel='images with at most this error',
         title=f'{len(evaluation.names)} images of {os.path.basename(os.path.normpath(evaluation.sr))},\n'
-        f'landmarks by {evaluation.evaluator.name}')
+        f'landmarks by {", ".join(evaluator.name for evaluator in evaluation.evaluators.values())}')
     axes.grid(alpha=0.3)
     axes.legend()
     with atomic_write(path) as temporary:

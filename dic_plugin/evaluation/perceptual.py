@@ -1,9 +1,6 @@
-"""LPIPS, NIQE and FID by the libraries that define them; without their weights or packages, an error says what to do.
-
-LPIPS comes from its authors' package ``lpips``, an optional extra; NIQE and FID from BasicSR.
-"""
+"""LPIPS by its authors' package ``lpips``, an optional extra; NIQE and FID by BasicSR."""
 from os import path as osp
-from typing import List
+from typing import List, Union
 
 import basicsr.metrics
 import numpy as np
@@ -15,28 +12,24 @@ from torch import Tensor
 
 from dic_plugin.evaluation.protocols import luma
 
-NIQE_BLOCK = 96  # what NIQE's model of natural images was fitted on
-SMALL_NIQE_BLOCK = 32  # a face of 128 px holds only one block of 96, and NIQE needs the covariance of several
+NIQE_BLOCK = 96  # the block size of NIQE's model of natural images
+SMALL_NIQE_BLOCK = 32  # a face of 128 px has one block of 96 only, and NIQE needs the covariance of several
 
 
 class MetricUnavailable(RuntimeError):
-    """A package or the weights of a metric are missing. The message says where they come from and where to put them."""
+    """A package or the weights of a metric are missing; the message names their source and place."""
 
 
 def _to_tensor(image: np.ndarray) -> Tensor:
-    """uint8 ``H,W,3`` to ``1,3,H,W`` in [-1, 1]."""
+    """Return uint8 ``H,W,3`` as ``1,3,H,W`` in [-1, 1]."""
     return torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32)) / 127.5 - 1
 
 
 class Lpips:
-    """LPIPS (Zhang et al., CVPR 2018), version 0.1 with AlexNet, the lower the better.
-
-    Raises:
-        MetricUnavailable: the package ``lpips`` is not installed, or AlexNet's weights can be neither found nor had.
-    """
+    """LPIPS (Zhang et al., CVPR 2018), version 0.1 with AlexNet; MetricUnavailable without package or weights."""
     description = "Zhang et al.'s, version 0.1, AlexNet, RGB, nothing cropped; lower is better"
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: Union[str, torch.device]) -> None:
         try:
             import lpips
         except ImportError as error:
@@ -50,13 +43,13 @@ class Lpips:
         self.device = device
 
     def __call__(self, sr: np.ndarray, gt: np.ndarray) -> float:
-        """Distance of two uint8 RGB images ``H,W,3``."""
+        """Return the distance of two uint8 RGB images ``H,W,3``."""
         with torch.no_grad():
             return self.network(_to_tensor(sr).to(self.device), _to_tensor(gt).to(self.device)).item()
 
 
 class Niqe:
-    """NIQE (Mittal et al., 2013) of Y by BasicSR, without an original, the lower the better."""
+    """NIQE (Mittal et al., 2013) of Y, which needs no original."""
     description = (
         f"BasicSR's, Y, nothing cropped, blocks of {NIQE_BLOCK} px, or of {SMALL_NIQE_BLOCK} px where an image "
         f'holds fewer than two of {NIQE_BLOCK}: then only comparable with figures made so; lower is better')
@@ -67,7 +60,7 @@ class Niqe:
             self.natural = [natural[key] for key in ('mu_pris_param', 'cov_pris_param', 'gaussian_window')]
 
     def __call__(self, sr: np.ndarray) -> float:
-        """NIQE of a uint8 RGB image ``H,W,3``; ValueError where it holds fewer than two blocks."""
+        """Return the NIQE of a uint8 RGB image ``H,W,3``; ValueError if it has fewer than two blocks."""
         height, width = sr.shape[:2]
         for block in (NIQE_BLOCK, SMALL_NIQE_BLOCK):
             if (height // block) * (width // block) >= 2:
@@ -76,15 +69,10 @@ class Niqe:
 
 
 class Fid:
-    """FID (Heusel et al., 2017) between all results and all originals, with BasicSR's copy of pytorch-fid's
-    Inception.
-
-    Raises:
-        MetricUnavailable: Inception's weights can be neither found nor had.
-    """
+    """FID (Heusel et al., 2017) of all results and all originals, with pytorch-fid's Inception."""
     description = "Inception of pytorch-fid, all results and all originals: too high for few images; lower is better"
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: Union[str, torch.device]) -> None:
         try:
             self.network = load_patched_inception_v3(device)
         except (OSError, RuntimeError) as error:
@@ -94,12 +82,12 @@ class Fid:
         self.features: List[List[Tensor]] = [[], []]
 
     def add(self, sr: np.ndarray, gt: np.ndarray) -> None:
-        """Take up one pair of uint8 RGB images ``H,W,3``."""
+        """Add a pair of uint8 RGB images ``H,W,3``."""
         for features, image in zip(self.features, (sr, gt)):
             features.append(extract_inception_features([_to_tensor(image)], self.network, device=self.device))
 
     def result(self) -> float:
-        """FID of what was taken up; ValueError if that is fewer than two pairs."""
+        """Return the FID of the added pairs; ValueError for fewer than two."""
         if len(self.features[0]) < 2:
             raise ValueError('FID needs at least two images.')
         sr, gt = (torch.cat(features).double().numpy() for features in self.features)
@@ -107,10 +95,10 @@ class Fid:
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Fréchet distance, squared, of the Gaussians fitted to two sets of features, each ``N,C``.
+    """Return the squared Fréchet distance of the Gaussians fitted to two sets of features ``N,C``.
 
-    BasicSR's own calls SciPy's sqrtm with an argument that SciPy 1.18 drops. The trace of the root is the sum of the
-    roots of the eigenvalues, which are not negative but for rounding.
+    BasicSR's own needs an argument of SciPy's sqrtm that SciPy 1.18 removes. The trace of the root is the sum of the
+    roots of the eigenvalues, which are negative by rounding errors only.
     """
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     trace_of_root = np.sqrt(np.linalg.eigvals(cov_a @ cov_b).real.clip(0)).sum()

@@ -1,5 +1,5 @@
-"""Normalised landmark errors."""
-from typing import Callable, Dict
+"""Normalised landmark errors, and the protocols by which they have been published."""
+from typing import Callable, Dict, Mapping, NamedTuple
 
 import numpy as np
 
@@ -83,3 +83,54 @@ def nrmse(landmarks: np.ndarray, gt_landmarks: np.ndarray, norm: str = 'inter_oc
             'in the right order?')
     distance = np.square(landmarks - gt_landmarks).sum(-1)
     return np.sqrt(distance.mean(-1)) / length
+
+
+class ErrorProtocol(NamedTuple):
+    """A way to measure a landmark error.
+
+    Attributes:
+        description: In words.
+        norm: Name in NORMS.
+        subpixel: How heatmaps are decoded, see dic_plugin.landmarks.heatmaps.decode_heatmaps.
+    """
+    description: str
+    norm: str
+    subpixel: bool
+
+
+_PUBLISHED = "the DIC paper's code: peak cell, moved by 1 px of the image; divided by "
+ERROR_PROTOCOLS: Dict[str, ErrorProtocol] = {
+    'published-width':
+    ErrorProtocol(_PUBLISHED + 'the width of the face', 'face_width', False),
+    'published-outer-eye':
+    ErrorProtocol(_PUBLISHED + 'x of point 46 less x of point 37 (not the outer corners)', 'published_outer_eye',
+                  False),
+    'published-inter-ocular':
+    ErrorProtocol(_PUBLISHED + 'mean x of points 43, 46 less that of 37, 40', 'published_inter_ocular', False),
+    'outer-eye':
+    ErrorProtocol('subpixel peak; divided by the distance of the outer eye corners, 36 and 45', 'outer_eye', True),
+    'inter-ocular':
+    ErrorProtocol('subpixel peak; divided by the distance of the centres of the eyes', 'inter_ocular', True),
+}
+
+
+def landmark_errors(found: Mapping[bool, np.ndarray], gt_landmarks: np.ndarray) -> Dict[str, float]:
+    """Return the NRMSE of one face under every protocol that is defined for its number of landmarks.
+
+    Args:
+        found: The landmarks found, ``K,2``, by the value of ``subpixel`` with which they were decoded.
+        gt_landmarks: True, ``K,2``.
+
+    Returns:
+        By name of the protocol; NaN where the norm is zero or negative, as the published ones can be of a turned face.
+    """
+    gt_landmarks = np.asarray(gt_landmarks, np.float64)
+    errors: Dict[str, float] = {}
+    for name, protocol in ERROR_PROTOCOLS.items():
+        try:
+            length = NORMS[protocol.norm](gt_landmarks)
+        except ValueError:  # not defined for this number of landmarks
+            continue
+        landmarks = found[protocol.subpixel]
+        errors[name] = float(nrmse(landmarks, gt_landmarks, protocol.norm)) if length > 0 else np.nan
+    return errors

@@ -1,4 +1,4 @@
-"""Trains DICGAN: DIC, and a discriminator that judges its last image."""
+"""Trains DICGAN: DIC, with a discriminator of its last image."""
 import math
 from collections import OrderedDict
 from typing import Dict
@@ -10,7 +10,7 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.models.dic_model import DICModel
-from dic_plugin.models.speed_options import float32
+from dic_plugin.models.speed_options import float32, grad_scaler
 from dic_plugin.utils.option_values import whole
 
 
@@ -18,32 +18,20 @@ from dic_plugin.utils.option_values import whole
 class DICGANModel(DICModel):
     """DICModel with a discriminator and a GAN loss on the last step (paper section 3.4 and the published recipe).
 
-    It continues from a trained DIC, and the hourglass stays as it is. The perceptual loss, which DICModel takes of the
-    last step already, is FaceFeatureLoss in the paper. The order of an iteration, the two networks' turns and what is
-    saved are those of BasicSR's SRGANModel.
+    It continues from a trained DIC and leaves the hourglass as it is. The perceptual loss is FaceFeatureLoss in the
+    paper. The order of an iteration, the turns of the two networks and the saved files are those of SRGANModel.
 
-    Options beside DICModel's, as in SRGANModel:
-        network_d: the discriminator; path: pretrain_network_d, strict_load_d, param_key_d: its weights, if any.
-        train: gan_opt: the GAN loss, ``type: GANLoss`` with any ``gan_type`` of BasicSR; its ``loss_weight`` is the
-            generator's.
-        train: optim_d: the discriminator's optimiser.
-        train: net_d_iters: the generator learns at every iteration divisible by this. Default: 1.
-        train: net_d_init_iters: the generator learns after this iteration only. Default: 0.
-        train: release_hourglass_iter: as in DICModel, but by default the hourglass is never released.
-
-    Testing takes DICModel's options only.
+    Options beside DICModel's, for training only:
+        network_d: The discriminator; path: pretrain_network_d, strict_load_d, param_key_d: its weights.
+        train: gan_opt: The GAN loss, ``type: GANLoss``; its ``loss_weight`` is the generator's.
+        train: optim_d: The optimiser of the discriminator.
+        train: net_d_iters: The generator is trained in iterations divisible by this. Default: 1.
+        train: net_d_init_iters: The generator is trained after this iteration only. Default: 0.
+        train: release_hourglass_iter: As in DICModel, but by default the hourglass is never released.
     """
-    option_keys = {
-        'top': {
-            'network_d': None
-        },
-        'train': {
-            'gan_opt': None,
-            'optim_d': None,
-            'net_d_iters': whole(1),
-            'net_d_init_iters': whole(0)
-        },
-    }
+    option_keys = dict(
+        top=dict(network_d=None),
+        train=dict(gan_opt=None, optim_d=None, net_d_iters=whole(1), net_d_init_iters=whole(0)))
     default_release_iter = math.inf
 
     def init_training_settings(self) -> None:
@@ -68,20 +56,20 @@ class DICGANModel(DICModel):
         optim_opt = self.opt['train']['optim_d']
         self.optimizer_d = self.get_optimizer(optim_opt.pop('type'), self.net_d.parameters(), **optim_opt)
         self.optimizers.append(self.optimizer_d)
+        self.scaler_d = grad_scaler(self.optimizer_d, self.opt.get('amp'), self.device.type)
 
-    # --------------------------------------------------------------- training
     def optimize_parameters(self, current_iter: int) -> None:
-        loss_dict = OrderedDict()
+        loss_dict: Dict[str, torch.Tensor] = OrderedDict()
         if current_iter > self.net_d_init_iters and current_iter % self.net_d_iters == 0:
             self._optimize_generator(current_iter, loss_dict)
         else:
-            with torch.no_grad(), self.amp.autocast():
+            with torch.no_grad(), self.autocast():
                 self.output = float32(self.net_g(self.lq))
         self._optimize_discriminator(loss_dict)
         self._end_iteration(loss_dict)
 
     def _optimize_generator(self, current_iter: int, loss_dict: Dict[str, torch.Tensor]) -> None:
-        self.net_d.requires_grad_(False)  # it only passes the gradient on
+        self.net_d.requires_grad_(False)  # gradients pass through it
         self.optimizer_g.zero_grad()
         l_total = self._generator_loss(loss_dict)
         l_g_gan = self.cri_gan(self._judge(self.output), True, is_disc=False)
@@ -90,21 +78,22 @@ class DICGANModel(DICModel):
         self.net_d.requires_grad_(True)
 
     def _optimize_discriminator(self, loss_dict: Dict[str, torch.Tensor]) -> None:
-        """Real and fake one after the other: distributed training averages gradients after each backward pass."""
+        # Real and fake separately, because distributed training averages gradients after each backward pass.
         self.optimizer_d.zero_grad()
         for kind, images in (('real', self.gt), ('fake', self.output.detach())):
             pred = self._judge(images)
             l_d = self.cri_gan(pred, kind == 'real', is_disc=True)
-            self.amp.backward(l_d, self.optimizer_d)
+            self.scaler_d.scale(l_d).backward()
             loss_dict[f'l_d_{kind}'] = l_d
             loss_dict[f'out_d_{kind}'] = pred.detach().mean()
-        self.amp.optimize(self.optimizer_d)
+        self.scaler_d.step(self.optimizer_d)
+        self.scaler_d.update()
 
     def _judge(self, images: torch.Tensor) -> torch.Tensor:
-        with self.amp.autocast():
+        with self.autocast():
             return float32(self.net_d(images))
 
     def save(self, epoch: int, current_iter: int) -> None:
-        """Both networks, then the training state, so that whoever finds a state finds its networks."""
+        """Save both networks, then the training state, so that a state always has its networks."""
         self.save_network(self.net_d, 'net_d', current_iter)
         super().save(epoch, current_iter)

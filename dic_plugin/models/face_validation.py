@@ -1,32 +1,37 @@
-"""Validation and testing of faces: every row of a face measured, averaged and logged; shared out among processes."""
+"""Validation and testing of faces: metrics of every row of a face, their means, pictures, and the landmarks found."""
 import inspect
 from os import path as osp
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+import mmcv
 import numpy as np
 import torch
 from basicsr.metrics import calculate_metric
-from basicsr.utils import get_root_logger
+from basicsr.models.sr_model import SRModel
+from basicsr.utils import get_root_logger, imwrite, tensor2img
 from basicsr.utils.registry import METRIC_REGISTRY
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
-from dic_plugin.evaluation.landmark_errors import to_batch
+from dic_plugin.evaluation.landmark_evaluator import to_batch
+from dic_plugin.landmarks.heatmaps import decode_heatmaps
+from dic_plugin.models.found_landmarks import FoundLandmarks, found_landmarks_file, save_found_landmarks
+from dic_plugin.utils.drawing import Tile, draw_strip
 from dic_plugin.utils.option_values import OptionError
 
-__all__ = ['FaceResult', 'FaceValidation', 'Row', 'batches', 'check_found_by', 'share_buffers']
-
-FINDERS = ('model', 'evaluator')  # whose landmarks a metric is of
-Figures = Dict[str, Dict[str, float]]  # of a face: row -> metric -> value
+FINDERS = ('model', 'evaluator')  # values of found_by
+BASELINE = 'bicubic'  # a row that training does not change, and so not for TensorBoard
+Figures = Dict[str, Dict[str, float]]  # row -> metric -> value
+Measured = Tuple[Figures, FoundLandmarks]  # what is kept of a tested face
 
 
 class Row(NamedTuple):
-    """A picture of a tested face: of one step, or of one kind of input.
+    """A picture of a tested face.
 
     Attributes:
-        title: name of the row in tables.
+        title: Step or kind of input.
         image: uint8 BGR, ``H,W,3``.
-        landmarks: ``K,2``, (x, y) in pixels of the image, as the network found them; None if it looked for none.
+        landmarks: ``K,2``, (x, y) in pixels of the image; None if the network did not look for them.
     """
     title: str
     image: np.ndarray
@@ -34,135 +39,154 @@ class Row(NamedTuple):
 
 
 class FaceResult(NamedTuple):
-    """What testing one face has given.
+    """The result of testing one face.
 
     Attributes:
-        name: of the image, without its ending.
-        rows: see Row; the last one's figures are the metrics as BasicSR knows them.
+        rows: The last one is the result.
+        lq: uint8 BGR, ``h,w,3``.
         gt: uint8 BGR, ``H,W,3``; None if the dataset has none.
         gt_landmarks: ``K,2`` in pixels of ``gt``; None if the dataset has none.
-        lq: uint8 BGR, ``h,w,3``; None if the network is not shown it.
+        found: Landmarks of the last row.
     """
-    name: str
     rows: List[Row]
+    lq: np.ndarray
     gt: Optional[np.ndarray]
     gt_landmarks: Optional[np.ndarray]
-    lq: Optional[np.ndarray] = None
+    found: FoundLandmarks
 
 
-class FaceValidation:
-    """The part of FaceModel that tests; takes the place of SRModel's validation."""
-    row_kind = 'step'  # what the rows of the logged table are
-    fixed_rows: Tuple[str, ...] = ()  # rows that training does not change: not for TensorBoard
+class FaceValidation(SRModel):
+    """SRModel with the validation of faces; a model implements ``test`` and ``_tested``."""
+    makes_images = False  # whether the last row is a result to save, and the input worth showing
+    row_kind = 'step'  # the rows of the logged table
+
+    def _tested(self) -> List[Tuple[str, torch.Tensor, torch.Tensor]]:
+        """Return the rows of the batch just tested: title, images ``B,3,H,W``, heatmaps ``B,K,h,w``."""
+        raise NotImplementedError
 
     def _net_to_test(self) -> Callable:
-        """The EMA network if there is one, in evaluation mode.
-
-        Bare: validation runs on the first process only, where DistributedDataParallel would wait for the others.
-        """
-        net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
+        """Return the EMA network, if there is one, in evaluation mode, without DistributedDataParallel."""
+        net = self._bare_net()
         net.eval()
-        # Validation during training would compile anew for its mode and for the last batch; `forward` is not compiled.
+        # Validation during training would compile again for its mode and its last batch; `forward` is not compiled.
         return net.forward if self.is_train and self.opt.get('compile') else net
 
-    def _faces(self, batch: Mapping[str, Any]) -> Iterator[FaceResult]:
-        """Yield the faces of the batch just tested."""
-        raise NotImplementedError
+    def _bare_net(self) -> torch.nn.Module:
+        return self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
 
-    def _save_pictures(self, face: FaceResult, dataset_name: str, current_iter: Any) -> None:
-        raise NotImplementedError
+    def nondist_validation(self, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+        """Test a dataset and log the mean of every metric for every row.
 
-    def nondist_validation(self, dataloader: DataLoader, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
-        """Test a dataset and log the mean of every metric, row by row.
-
-        The last row's figures go to the best record and to TensorBoard as in BasicSR; those of other rows to
-        TensorBoard as ``metrics/<dataset>/<metric>_<row>``.
+        The last row goes to the best record and to TensorBoard as in BasicSR, others to TensorBoard as
+        ``metrics/<dataset>/<metric>_<row>``. Testing with ``save_img`` also writes the landmarks of the last row to
+        ``<dataset>_landmarks.npz`` beside the folder of pictures, see found_landmarks.
         """
-        metrics = self._usable_metrics(dataloader)
-        figures = self._test_faces(dataloader, metrics, current_iter, save_img)
-        self._record_means(figures, metrics, dataloader.dataset.opt['name'], current_iter, tb_logger)
+        metrics = self._usable_metrics(dataloader.dataset)
+        faces = self._test_faces(dataloader, metrics, current_iter, save_img)
+        self._finish(faces, metrics, dataloader.dataset.opt['name'], current_iter, tb_logger, save_img)
 
-    def dist_validation(self, dataloader: DataLoader, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
-        """The same, shared out: every process tests each world_size-th image, and all get the figures of all."""
-        net = self.net_g_ema if hasattr(self, 'net_g_ema') else self.get_bare_model(self.net_g)
-        share_buffers(net)
+    def dist_validation(self, dataloader: Any, current_iter: Any, tb_logger: Any, save_img: bool) -> None:
+        """Test as nondist_validation; every process tests its share of the images and gets the figures of all."""
+        share_buffers(self._bare_net())
         dataset, rank, world_size = dataloader.dataset, self.opt['rank'], self.opt['world_size']
-        metrics = self._usable_metrics(dataloader)
-        own = DataLoader(ShareOf(dataset, rank, world_size), batch_size=1)
+        metrics = self._usable_metrics(dataset)
+        share: Any = Subset(dataset, range(rank, len(dataset), world_size))
+        share.opt = dataset.opt
         shares: List[Any] = [None] * world_size
-        torch.distributed.all_gather_object(shares, self._test_faces(own, metrics, current_iter, save_img))
-        # in the dataset's order, so that sums are those of one process
-        figures = [shares[index % world_size][index // world_size] for index in range(len(dataset))]
-        self._record_means(figures, metrics, dataset.opt['name'], current_iter, tb_logger)
+        faces = self._test_faces(DataLoader(share, batch_size=1), metrics, current_iter, save_img)
+        torch.distributed.all_gather_object(shares, faces)
+        # In the order of the dataset, so that sums are those of one process.
+        faces = [shares[index % world_size][index // world_size] for index in range(len(dataset))]
+        self._finish(faces, metrics, dataset.opt['name'], current_iter, tb_logger, save_img and rank == 0)
 
-    def _test_faces(self, dataloader: DataLoader, metrics: Mapping[str, Any], current_iter: Any,
-                    save_img: bool) -> List[Figures]:
-        """Every metric of every row (row -> metric -> value) of every image."""
-        figures = []
-        progress = tqdm(total=len(dataloader.dataset), unit='image', disable=not self.opt['val'].get('pbar', False))
+    def _test_faces(self, dataloader: Any, metrics: Mapping[str, Any], current_iter: Any,
+                    save_img: bool) -> List[Measured]:
+        measured: List[Measured] = []
         needs_evaluator = any(opt.get('found_by') == 'evaluator' for opt in metrics.values())
-        for batch in batches(dataloader, self.opt['val'].get('batch_size') or 8):
-            self.feed_data(batch)
-            self.test()
-            for face in self._faces(batch):
-                if save_img:
-                    self._save_pictures(face, dataloader.dataset.opt['name'], current_iter)
-                found = self._found_by_evaluator(face.rows) if needs_evaluator else [None] * len(face.rows)
-                of_face: Figures = {}
-                for row, points in zip(face.rows, found):
-                    values = {name: self._metric(opt, row, points, face) for name, opt in metrics.items()}
-                    of_face[row.title] = {name: value for name, value in values.items() if value is not None}
-                figures.append(of_face)
-            progress.update(len(batch['lq']))
-        progress.close()
-        return figures
+        with tqdm(total=len(dataloader.dataset), unit='image', disable=not self.opt['val'].get('pbar')) as progress:
+            for batch in batches(dataloader, self.opt['val'].get('batch_size') or 8):
+                self.feed_data(batch)
+                self.test()
+                for face in self._faces(batch):
+                    if save_img:
+                        self._save_pictures(face, dataloader.dataset.opt['name'], current_iter)
+                    judged = self._found_by_evaluator(face.rows) if needs_evaluator else [None] * len(face.rows)
+                    figures = {
+                        row.title: _figures(metrics, row, points, face)
+                        for row, points in zip(face.rows, judged)
+                    }
+                    measured.append((figures, face.found))
+                progress.update(len(batch['lq']))
+        return measured
 
-    def _record_means(self, figures: List[Figures], metrics: Mapping[str, Any], dataset_name: str, current_iter: Any,
-                      tb_logger: Any) -> None:
-        if not metrics or not figures:
-            return
-        sums: Dict[str, Dict[str, float]] = {}
-        for of_face in figures:
-            for row, values in of_face.items():
-                results = sums.setdefault(row, {})
-                for name, value in values.items():
-                    results[name] = results.get(name, 0.) + value
-        means = {row: {name: total / len(figures) for name, total in results.items()} for row, results in sums.items()}
-        self._record(means, metrics, dataset_name, len(figures), current_iter, tb_logger)
-
-    def _usable_metrics(self, dataloader: Iterable) -> Dict[str, Mapping[str, Any]]:
-        """The option file's metrics less those that this dataset cannot feed, which is logged."""
-        metrics = dict(self.opt['val'].get('metrics') or {})
-        sample = dataloader.dataset[0] if metrics else {}
-        for name, needs in {name: _needs(opt) for name, opt in metrics.items()}.items():
-            missing = [key for key in needs if key not in sample]
-            if missing:
-                get_root_logger().info(f'{dataloader.dataset.opt["name"]} has no {missing[0]}: {name} is not measured.')
-                del metrics[name]
-        return metrics
+    def _faces(self, batch: Mapping[str, Any]) -> Iterator[FaceResult]:
+        tested = [(title, images.cpu(), heatmap.cpu()) for title, images, heatmap in self._tested()]
+        found = [decode_heatmaps(heatmap).numpy() for _, _, heatmap in tested]
+        published = decode_heatmaps(tested[-1][2], subpixel=False).numpy()
+        height, width = tested[-1][1].shape[2:]
+        for i, lq_path in enumerate(batch['lq_path']):
+            rows = [Row(title, tensor2img([images[i]]), points[i]) for (title, images, _), points in zip(tested, found)]
+            lq = tensor2img([batch['lq'][i]])
+            if self.makes_images:
+                bicubic = mmcv.imresize(lq, (width, height), interpolation='bicubic', backend='pillow')
+                rows.insert(0, Row(BASELINE, bicubic, None))
+            name = osp.splitext(osp.basename(lq_path))[0]
+            yield FaceResult(
+                rows=rows,
+                lq=lq,
+                gt=tensor2img([batch['gt'][i]]) if 'gt' in batch else None,
+                gt_landmarks=batch['landmarks'][i].numpy() if 'landmarks' in batch else None,
+                found=FoundLandmarks(name, (width, height), found[-1][i], published[i]))
 
     def _found_by_evaluator(self, rows: List[Row]) -> Iterable[np.ndarray]:
         return self.evaluator.landmarks(to_batch([row.image[..., ::-1] for row in rows])).cpu().numpy()
 
-    @staticmethod
-    def _metric(opt: Mapping[str, Any], row: Row, by_evaluator: Optional[np.ndarray],
-                face: FaceResult) -> Optional[float]:
-        landmarks = by_evaluator if opt.get('found_by') == 'evaluator' else row.landmarks
-        if 'landmarks' in _needs(opt) and landmarks is None:
-            return None  # bicubic enlargement finds no landmarks
-        data = dict(img=row.image, img2=face.gt, landmarks=landmarks, gt_landmarks=face.gt_landmarks)
-        return calculate_metric(data, opt)
+    def _save_pictures(self, face: FaceResult, dataset_name: str, current_iter: Any) -> None:
+        """Save the SR image, if there is one, where BasicSR does, and a strip of all rows with their landmarks."""
+        strip_path = self._picture_path(face.found.name, dataset_name, current_iter)
+        tiles = [Tile(*row) for row in face.rows]
+        if self.makes_images:
+            imwrite(face.rows[-1].image, strip_path)
+            tiles.insert(0, Tile('input', face.lq))
+            strip_path = (f'{osp.splitext(strip_path)[0]}_steps.png' if self.is_train else self._picture_path(
+                face.found.name, f'{dataset_name}_steps', current_iter))
+        if face.gt is not None:
+            tiles.append(Tile('ground truth', face.gt, face.gt_landmarks))
+        imwrite(draw_strip(tiles), strip_path)
 
     def _picture_path(self, name: str, dataset_name: str, current_iter: Any) -> str:
-        """Where BasicSR puts the picture of a face."""
         root = self.opt['path']['visualization']
         if self.is_train:
             return osp.join(root, name, f'{name}_{current_iter}.png')
         return osp.join(root, dataset_name, f'{name}_{self.opt["val"].get("suffix") or self.opt["name"]}.png')
 
-    def _record(self, means: Dict[str, Dict[str, float]], metrics: Mapping[str, Any], dataset_name: str,
-                num_images: int, current_iter: Any, tb_logger: Any) -> None:
-        """Keep the best values, log the table and fill TensorBoard."""
+    def _usable_metrics(self, dataset: Any) -> Dict[str, Mapping[str, Any]]:
+        """Return the metrics of the option file for which the dataset has data; others are logged."""
+        metrics = dict(self.opt['val'].get('metrics') or {})
+        sample = dataset[0] if metrics else {}
+        for name, opt in list(metrics.items()):
+            missing = [key for key in _needs(opt) if key not in sample]
+            if missing:
+                get_root_logger().info(f'{dataset.opt["name"]} has no {missing[0]}: {name} is not measured.')
+                del metrics[name]
+        return metrics
+
+    def _finish(self, faces: List[Measured], metrics: Mapping[str, Any], dataset_name: str, current_iter: Any,
+                tb_logger: Any, save_img: bool) -> None:
+        if faces and save_img and not self.is_train:
+            path = found_landmarks_file(osp.join(self.opt['path']['visualization'], dataset_name))
+            try:
+                save_found_landmarks(path, [found for _, found in faces])
+            except (OSError, ValueError) as error:  # the pictures are there nevertheless
+                get_root_logger().warning(f'{path}: not saved: {error}')
+        if faces and metrics:
+            means = {row: {name: float(np.mean([figures[row][name] for figures, _ in faces])) for name in values}
+                     for row, values in faces[0][0].items()}  # yapf: disable
+            self._record(means, metrics, dataset_name, len(faces), current_iter, tb_logger)
+
+    def _record(self, means: Figures, metrics: Mapping[str, Any], dataset_name: str, num_images: int, current_iter: Any,
+                tb_logger: Any) -> None:
+        """Update the best values, log the table and fill TensorBoard."""
         last_row = list(means)[-1]
         self.metric_results = {name: means[last_row][name] for name in metrics}
         self._initialize_best_metric_results(dataset_name)
@@ -176,56 +200,55 @@ class FaceValidation:
         for row, results in means.items():
             cells = ''.join(f'{results[name]:{width}.4f}' if name in results else f'{"-":>{width}}' for name in metrics)
             lines.append(f'{row:<{len(title)}}{cells}')
-        get_root_logger().info(f'By {self.row_kind}:\n\t' + '\n\t'.join(lines))
-        if tb_logger:
-            for row in [row for row in means if row not in (*self.fixed_rows, last_row)]:
-                for name, value in means[row].items():
+            if tb_logger and row not in (BASELINE, last_row):
+                for name, value in results.items():
                     tb_logger.add_scalar(f'metrics/{dataset_name}/{name}_{row.replace(" ", "")}', value, current_iter)
+        get_root_logger().info(f'By {self.row_kind}:\n\t' + '\n\t'.join(lines))
 
 
-class ShareOf(Subset):
-    """The images of a dataset that one of several processes tests: each world_size-th, from the rank's on."""
-
-    def __init__(self, dataset: Dataset, rank: int, world_size: int) -> None:
-        super().__init__(dataset, range(rank, len(dataset), world_size))
-        self.opt = dataset.opt
+def _figures(metrics: Mapping[str, Any], row: Row, by_evaluator: Optional[np.ndarray],
+             face: FaceResult) -> Dict[str, float]:
+    """Return the metrics of a row; those of landmarks are left out where there are none."""
+    figures = {}
+    for name, opt in metrics.items():
+        landmarks = by_evaluator if opt.get('found_by') == 'evaluator' else row.landmarks
+        if landmarks is not None or 'landmarks' not in _needs(opt):
+            data = dict(img=row.image, img2=face.gt, landmarks=landmarks, gt_landmarks=face.gt_landmarks)
+            figures[name] = calculate_metric(data, opt)
+    return figures
 
 
 def share_buffers(net: torch.nn.Module) -> None:
-    """Take over the buffers of rank 0, such as statistics of batch norms, which every process has gathered itself."""
+    """Copy the buffers of rank 0, such as statistics of batch norms, to every process."""
     for buffer in net.buffers():
         torch.distributed.broadcast(buffer, 0)
 
 
 def check_found_by(opt: Mapping[str, Any]) -> None:
-    """Refuse ``found_by`` where it makes no sense.
-
-    Raises:
-        OptionError: names the option.
-    """
+    """Raise OptionError if ``found_by`` of a metric is unknown or cannot apply."""
     val = opt.get('val') or {}
     for name, metric in (val.get('metrics') or {}).items():
         where, finder = f'val:metrics:{name}:found_by', metric.get('found_by', FINDERS[0])
         if finder not in FINDERS:
             raise OptionError(f'{where} is {finder!r}; expected {" or ".join(FINDERS)}.')
         if 'found_by' in metric and 'landmarks' not in _needs(metric):
-            raise OptionError(f'{where}: {metric["type"]} is of no landmarks; remove it.')
+            raise OptionError(f'{where}: {metric["type"]} does not use landmarks; remove found_by.')
         if finder == 'evaluator' and not val.get('evaluator'):
             raise OptionError(f'{where} is evaluator, but there is no val:evaluator; expected its weights.')
 
 
 def _needs(metric_opt: Mapping[str, Any]) -> List[str]:
-    """What of a sample a metric compares with: its ground-truth image or its landmarks."""
+    """Return what a metric needs of a sample: its ground-truth image or its landmarks."""
     parameters = inspect.signature(METRIC_REGISTRY.get(metric_opt['type'])).parameters
     return [key for key, parameter in (('gt', 'img2'), ('landmarks', 'gt_landmarks')) if parameter in parameters]
 
 
 def batches(dataloader: Iterable[Mapping[str, Any]], size: int) -> Iterator[Dict[str, Any]]:
-    """Join a loader's batches into larger ones (BasicSR's validation loaders give one image at a time).
+    """Yield the batches of a loader joined into larger ones (BasicSR's validation loaders give one image at a time).
 
     Args:
-        dataloader: gives dicts of tensors ``B,...`` and of lists of B strings.
-        size: most images per joined batch. Images of different sizes are never joined.
+        dataloader: Gives dicts of tensors ``B,...`` and of lists of B strings.
+        size: Most images per joined batch. Images of different sizes are not joined.
     """
     pending: List[Mapping[str, Any]] = []
     for batch in dataloader:
@@ -238,9 +261,8 @@ def batches(dataloader: Iterable[Mapping[str, Any]], size: int) -> Iterator[Dict
 
 
 def _join(parts: List[Mapping[str, Any]]) -> Dict[str, Any]:
-    return {
-        key:
-        torch.cat([part[key] for part in parts]) if isinstance(value, torch.Tensor) else sum((list(part[key])
-                                                                                              for part in parts), [])
-        for key, value in parts[0].items()
-    }
+    joined: Dict[str, Any] = {}
+    for key, value in parts[0].items():
+        values = [part[key] for part in parts]
+        joined[key] = torch.cat(values) if isinstance(value, torch.Tensor) else [each for one in values for each in one]
+    return joined

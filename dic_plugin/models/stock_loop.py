@@ -1,7 +1,7 @@
-"""What BasicSR's own training loop, which a plugin cannot change, makes of the options of an unmodified checkout.
+"""The iterations that BasicSR's own training loop, in an unmodified checkout, makes of its options.
 
-It counts epochs: it rounds the iterations of an epoch up where its loader drops the rest, and starts a resumed run at
-the beginning of the saved epoch, so that a run can end before ``total_iter``. Our launchers do not.
+It counts epochs, rounds the iterations of an epoch up although its loader drops the rest, and resumes at the start of
+the saved epoch. A run can therefore end before ``total_iter``; with our launchers it does not.
 """
 import math
 import sys
@@ -12,19 +12,17 @@ from basicsr.utils import get_root_logger
 
 from dic_plugin.utils.option_values import OptionError
 
-__all__ = ['stock_iterations', 'too_few', 'warn_of_early_end']
-
 
 def stock_iterations(num_images: int, opt: Mapping[str, Any], state: Optional[Mapping[str, Any]] = None) -> int:
     """Return the iteration at which BasicSR's own loop ends.
 
     Args:
-        num_images: of the training set.
-        opt: options of the run.
-        state: the training state from which it is resumed, if any.
+        num_images: Of the training set.
+        opt: The options of the run.
+        state: The training state that it resumes from, if any.
 
     Raises:
-        OptionError: there is no iteration at all.
+        OptionError: There would be no iteration.
     """
     dataset_opt = opt['datasets']['train']
     ratio, world_size = dataset_opt.get('dataset_enlarge_ratio') or 1, opt['world_size']
@@ -41,7 +39,7 @@ def stock_iterations(num_images: int, opt: Mapping[str, Any], state: Optional[Ma
 
 
 def too_few(num_images: int, ratio: float, batch: int) -> str:
-    """Return what is wrong with a training set of less than one batch of so many faces (of all processes)."""
+    """Return the error message for fewer images than ``batch``, the batch of all processes together."""
     return (
         f'datasets:train: {num_images} images' + (f' (times dataset_enlarge_ratio {ratio:g})' if ratio != 1 else '') +
         f' are fewer than one batch of {batch}, so that there would be no iteration; expected more images, a smaller '
@@ -49,15 +47,7 @@ def too_few(num_images: int, ratio: float, batch: int) -> str:
 
 
 def warn_of_early_end(opt: Mapping[str, Any], state: Optional[Mapping[str, Any]] = None) -> None:
-    """Log a warning where BasicSR's own loop, if it is what runs, will end before ``total_iter``.
-
-    Args:
-        opt: options of the run.
-        state: the training state from which it is resumed, if any.
-
-    Raises:
-        OptionError: there is no iteration at all.
-    """
+    """Log a warning if BasicSR's own loop is running and will end before ``total_iter``; see stock_iterations."""
     # An unmodified checkout's script is the main module and holds BasicSR's pipeline; our launchers do not.
     if not hasattr(sys.modules['__main__'], 'train_pipeline'):
         return

@@ -35,7 +35,7 @@ from basicsr.utils import tensor2img  # noqa: E402
 from basicsr.utils.options import ordered_yaml  # noqa: E402
 
 from dic_plugin.checkpoints.files import load_params  # noqa: E402
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator  # noqa: E402
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator  # noqa: E402
 from dic_plugin.evaluation.protocols import compare  # noqa: E402
 from dic_plugin.landmarks.errors import nrmse  # noqa: E402
 from dic_plugin.landmarks.heatmaps import decode_heatmaps  # noqa: E402

@@ -256,5 +256,5 @@ def test_a_closed_terminal_is_an_interruption(tmp_path, monkeypatch, name, statu
         signal.signal(number, before)
 
 
-def test_a_dic_that_is_not_trained_has_no_landmarks_of_its_own():
-    assert own_landmark_errors(dict(type='DIC'), None, 'params', SimpleNamespace(annotations=object()), 'cpu') == {}
+def test_a_model_that_finds_no_landmarks_has_no_errors_of_its_own(tmp_path):
+    assert own_landmark_errors(tmp_path / 'absent.npz', SimpleNamespace(annotations=object())) == {}

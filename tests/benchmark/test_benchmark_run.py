@@ -13,8 +13,8 @@ from basicsr.utils.registry import METRIC_REGISTRY
 from dic_plugin.benchmark.plan import read_plan
 from dic_plugin.checkpoints.files import load_params
 from dic_plugin.cli.benchmark import main
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
-from dic_plugin.evaluation.run import evaluate
+from dic_plugin.evaluation.evaluate import evaluate
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.landmarks.errors import nrmse
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from helpers.benchmark_plan import PLAN, write_plan
@@ -62,8 +62,8 @@ def test_figures_are_those_of_the_evaluation(finished, rows):
     for name in ('bicubic', 'EDSR', 'DIC'):
         evaluation = evaluate(
             str(folder / f'results/{name}/visualization/faces'), str(folder / 'test_set/gt'), ['basicsr-y', 'rgb'],
-            evaluator, str(folder / 'test_set/annotations.npz'))
-        found = {(result.measure, result.protocol): result.estimate for result in evaluation.results}
+            {'': evaluator}, str(folder / 'test_set/annotations.npz'))
+        found = {(column.measure, column.protocol): value for column, value in evaluation.results.items()}
         values = rows[name]['values']
         for key, measure in dict(
                 psnr='basicsr-y', ssim='basicsr-y', nrmse='inter-ocular', failure_rate='inter-ocular').items():

@@ -20,11 +20,15 @@ from dic_plugin.checkpoints.files import CheckpointError
 from dic_plugin.checkpoints.published_names import published_stacked_hourglass_name
 from dic_plugin.cli.evaluate import main
 from dic_plugin.data.annotations import FaceAnnotations
+from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.evaluation import perceptual
+from dic_plugin.evaluation.evaluate import Column, evaluate
 from dic_plugin.evaluation.files import open_images, open_results, pair_names
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator, applicable_protocols, landmark_errors
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
+from dic_plugin.evaluation.output import report
 from dic_plugin.evaluation.protocols import PROTOCOLS, compare
 from dic_plugin.evaluation.summary import areas, cumulative_curve, estimate, failures
+from dic_plugin.landmarks.errors import landmark_errors
 from dic_plugin.landmarks.heatmaps import decode_heatmaps, render_heatmaps
 from helpers.paths import ROOT
 from helpers.reference import GOLDEN, golden_landmarks
@@ -119,8 +123,10 @@ def test_landmark_errors_of_turned_faces_and_other_landmark_sets():
     errors = landmark_errors({True: mirrored, False: mirrored}, mirrored)
     assert np.isnan(errors.pop('published-outer-eye')) and np.isnan(errors.pop('published-inter-ocular'))
     assert errors == {'published-width': 0, 'outer-eye': 0, 'inter-ocular': 0}
-    assert applicable_protocols(194) == applicable_protocols(5) == ['published-width', 'inter-ocular']
-    assert applicable_protocols(7) == ['published-width']
+    for number, names in ((194, ['published-width', 'inter-ocular']), (5, ['published-width',
+                                                                           'inter-ocular']), (7, ['published-width'])):
+        points = np.random.default_rng(0).uniform(0, SIZE, (number, 2))
+        assert list(landmark_errors({True: points, False: points}, points)) == names
 
 
 # ---------------------------------------------------------------- the evaluator
@@ -169,27 +175,14 @@ def test_evaluator_reads_published_weights_and_prefers_the_average(tmp_path):
 
 
 @pytest.mark.parametrize('content, message', [
-    (lambda: {
-        'params': FeedbackHourglass(hg_num_feat=8, num_keypoints=5).state_dict()
-    }, 'holds no StackedHourglass .*LandmarkModel'),
-    (lambda: {
-        'params': {
-            key: value
-            for key, value in hourglass().state_dict().items() if 'stem.0' not in key
-        }
-    }, '2 missing: stem.0.weight'),
-    (lambda: {
-        'params': {
-            'stacks.0.predict.weight': torch.zeros(68, 6, 1, 1)
-        }
-    }, 'is for 6 features; expected a multi'),
-    (lambda: {
-        'params': 3
-    }, 'holds no state dict'),
-    (lambda: {
-        'hg.': torch.zeros(1)
-    }, 'published FeedbackHourglass'),
-])
+    (lambda: {'params': FeedbackHourglass(hg_num_feat=8, num_keypoints=5).state_dict()},
+     'holds no StackedHourglass .*LandmarkModel'),
+    (lambda: {'params': {key: value for key, value in hourglass().state_dict().items() if 'stem.0' not in key}},
+     '2 missing: stem.0.weight'),
+    (lambda: {'params': {'stacks.0.predict.weight': torch.zeros(68, 6, 1, 1)}}, 'is for 6 features; expected a multi'),
+    (lambda: {'params': 3}, 'holds no state dict'),
+    (lambda: {'hg.': torch.zeros(1)}, 'published FeedbackHourglass'),
+])  # yapf: disable
 def test_evaluator_refuses_other_files(tmp_path, content, message):
     path = str(tmp_path / 'weights.pth')
     torch.save(content(), path)
@@ -337,6 +330,27 @@ def test_evaluation_from_folder_to_files(faces, weights, capsys):
             assert entry['low'] <= entry['mean'] <= entry['high']
     assert cv2.imread(str(out / 'cumulative_error.png')).shape[0] > 300
     assert sorted(path.name for path in out.iterdir()) == ['cumulative_error.png', 'evaluation.json', 'images.csv']
+
+
+def test_several_evaluators_and_measures_read_each_image_once(faces, weights, monkeypatch):
+    tmp_path, gt, sr = faces
+    torch.save({'params': {key: value + 0.01 for key, value in hourglass().state_dict().items()}}, tmp_path / 'b.pth')
+    evaluators = dict(a=LandmarkEvaluator(weights), b=LandmarkEvaluator(str(tmp_path / 'b.pth')))
+    folders, reads, read = (str(tmp_path / 'sr'), str(tmp_path / 'gt')), [], FaceFiles.read
+    monkeypatch.setattr(FaceFiles, 'read', lambda files, index: reads.append(files.paths[index]) or read(files, index))
+    both = evaluate(*folders, ['rgb'], evaluators, str(tmp_path / 'gt.npz'),
+                    measures=[lambda pair: {Column('mean', 'mean'): pair.sr.mean()}])  # yapf: disable
+    assert len(reads) == len(set(reads)) == 2 * 3
+    titles = {column.title: values.tolist() for column, values in both.columns.items()}
+    assert titles['mean'] == [sr[name].mean() for name in both.files]
+    for name, evaluator in evaluators.items():
+        alone = evaluate(*folders, ['rgb'], {'': evaluator}, str(tmp_path / 'gt.npz'))
+        for column, values in alone.columns.items():
+            title = f'{column.title}@{name}' if column.measure == 'nrmse' else column.title
+            assert titles[title] == values.tolist()
+    assert titles['nrmse_inter-ocular@a'] != titles['nrmse_inter-ocular@b']
+    text = report(both)
+    assert 'a: StackedHourglass of HG_tiny.pth' in text and text.count('inter-ocular@b') == 2
 
 
 def test_equal_images_in_an_lmdb_as_a_process_of_its_own(tmp_path):

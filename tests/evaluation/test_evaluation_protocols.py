@@ -109,11 +109,8 @@ def test_what_is_no_pair_is_refused(change, message):
         compare(change(sr), gt)
 
 
-def test_unknown_protocol_is_refused():
+def test_protocols_may_come_from_an_iterator_and_unknown_ones_are_refused():
+    pair = random_pair()
+    assert list(compare(*pair, iter(['rgb', 'survey']))) == ['rgb', 'survey']
     with pytest.raises(ValueError, match="'matlab' is unknown; there are official-dic"):
-        compare(*random_pair(), ['matlab'])
-
-
-def test_names_from_an_iterator():
-    image = np.zeros((32, 32, 3), np.uint8)
-    assert list(compare(image, image, iter(['rgb', 'survey']))) == ['rgb', 'survey']
+        compare(*pair, ['matlab'])

@@ -34,7 +34,7 @@ def options(tmp_path, recipe='train_DIC', is_train=True, train=(), path=(), netw
     opt['train'].update(train)
     opt['path'] = dict(
         models=str(tmp_path), training_states=str(tmp_path), visualization=str(tmp_path / 'pictures'), **dict(path))
-    opt['val'].update(batch_size=2, **dict(val))
+    opt['val'].update({'batch_size': 2, **dict(val)})
     opt.update(is_train=is_train, num_gpu=num_gpu, dist=False, rank=0, world_size=1, root_path=str(tmp_path))
     opt.update(auto_resume=False, **top)
     for phase, dataset in opt['datasets'].items():
@@ -72,16 +72,25 @@ def resume(tmp_path, recipe, current_iter, **changes):
     return model
 
 
-def validate(model, opt):
+class Writer:
+    """Stands in for TensorBoard's."""
+
+    def __init__(self):
+        self.scalars = {}
+
+    def add_scalar(self, name, value, iteration):
+        self.scalars[name] = value
+
+
+def validate(model, opt, writer=None, save_img=False):
     dataset = opt['datasets']['val']
     loader = build_dataloader(build_dataset(dataset), dataset, num_gpu=0, dist=False, sampler=None, seed=0)
-    model.validation(loader, 5, None, False)
+    model.validation(loader, 5, writer, save_img)
     return model.metric_results
 
 
-def weights(model, part=''):
-    networks = [model.get_bare_model(getattr(model, label)) for label in ('net_g', 'net_g_ema', 'net_d')
-                if hasattr(model, label)]  # yapf: disable
+def weights(model, part='', labels=('net_g', 'net_g_ema', 'net_d')):
+    networks = [model.get_bare_model(getattr(model, label)) for label in labels if hasattr(model, label)]
     return [value.clone() for net in networks for key, value in net.state_dict().items() if key.startswith(part)]
 
 

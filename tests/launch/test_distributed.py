@@ -78,12 +78,12 @@ def test_five_images_are_tested_by_two_processes_as_by_one(folders):
                       val__save_img=True)  # yapf: disable
         logs.append(run(folder, what='test', processes=processes if processes > 1 else 0))
         written = folder / 'results/tiny/visualization'
-        pictures.append({str(file.relative_to(written)): file.read_bytes() for file in written.rglob('*.png')})
+        pictures.append({str(file.relative_to(written)): file.read_bytes() for file in written.rglob('*.*')})
         assert len(list(folder.rglob('*.log'))) == 1
     assert figures(logs[0]) == figures(logs[1]) and len(figures(logs[0])) >= 3
     assert 'synthetic, 5 images' in logs[0].lower().replace('syntheticfaces', 'synthetic') or '5 images' in logs[0]
     assert logs[1].count('5 images') == 1
-    assert pictures[0] == pictures[1] and len(pictures[0]) == 2 * 5  # the SR image and the strip of each
+    assert pictures[0] == pictures[1] and len(pictures[0]) == 2 * 5 + 1  # SR image and strip of each, landmarks
 
 
 def test_slurm(tmp_path):

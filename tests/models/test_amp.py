@@ -1,6 +1,4 @@
 """The option amp: what runs in which type, scaled gradients, their state, resuming with another amp."""
-import logging
-
 import pytest
 import torch
 from torch import nn
@@ -64,16 +62,12 @@ def test_perceptual_loss_runs_in_bf16_too(tmp_path):
 
 
 @pytest.mark.parametrize('before, now', [('bf16', None), (None, 'bf16')])
-def test_a_run_may_be_resumed_with_another_amp_which_is_logged(tmp_path, caplog, before, now):
+def test_a_run_may_be_resumed_with_another_amp_which_is_logged(tmp_path, log, before, now):
     model = build(options(tmp_path, amp=before))
     step(model, [1, 2])
     model.save(0, 2)
-    logging.getLogger('basicsr').addHandler(caplog.handler)
-    try:
-        resumed = resume(tmp_path, 'train_DIC', 2, amp=now)
-    finally:
-        logging.getLogger('basicsr').removeHandler(caplog.handler)
-    assert f'ran with amp: {before or "~"}; it goes on with amp: {now or "~"}' in caplog.text
+    resumed = resume(tmp_path, 'train_DIC', 2, amp=now)
+    assert f'ran with amp: {before or "~"}; it goes on with amp: {now or "~"}' in log.text
     step(resumed, [3])
     resumed.save(0, 3)
     assert resume(tmp_path, 'train_DIC', 3, amp=now).get_current_learning_rate() == resumed.get_current_learning_rate()
@@ -85,9 +79,9 @@ def fp16_on_a_cpu(monkeypatch):
     monkeypatch.setattr(face_model, 'check_speed_options', lambda opt: None)
 
 
-def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, caplog):
+def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, log):
     whole = build(options(tmp_path, 'train_DICGAN', amp='fp16'))
-    scaler_g, scaler_d = whole.amp.scalers[id(whole.optimizer_g)], whole.amp.scalers[id(whole.optimizer_d)]
+    scaler_g, scaler_d = whole.scaler_g, whole.scaler_d
     scaler_g.load_state_dict({**scaler_g.state_dict(), 'scale': 1024., 'growth_interval': 2})
     scaler_d.load_state_dict({**scaler_d.state_dict(), 'scale': 512.})
     step(whole, [1, 2, 3])  # the generator learns from the second on
@@ -95,23 +89,28 @@ def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, caplog):
     whole.save(0, 3)
     step(whole, [4, 5])
     resumed = resume(tmp_path, 'train_DICGAN', 3, amp='fp16')
-    assert [scaler.get_scale() for scaler in resumed.amp.scalers.values()] == [2048, 512]
+    assert [scaler.get_scale() for scaler in (resumed.scaler_g, resumed.scaler_d)] == [2048, 512]
     step(resumed, [4, 5])
     assert same(weights(whole), weights(resumed))
-    assert [scaler.get_scale() for scaler in resumed.amp.scalers.values()] == [4096, 512]
-    logging.getLogger('basicsr').addHandler(caplog.handler)
-    try:
-        resume(tmp_path, 'train_DICGAN', 3, amp='bf16')
-    finally:
-        logging.getLogger('basicsr').removeHandler(caplog.handler)
-    assert 'ran with amp: fp16; it goes on with amp: bf16' in caplog.text
+    assert [scaler.get_scale() for scaler in (resumed.scaler_g, resumed.scaler_d)] == [4096, 512]
+    resume(tmp_path, 'train_DICGAN', 3, amp='bf16')
+    assert 'ran with amp: fp16; it goes on with amp: bf16' in log.text
+
+    # states of earlier versions have the scalers among the schedulers
+    state = torch.load(tmp_path / '3.state', weights_only=True)
+    scalers = [optimizer.pop('grad_scaler') for optimizer in state['optimizers']]
+    assert [optimizer.pop('amp') for optimizer in state['optimizers']] == ['fp16', 'fp16']
+    state['schedulers'].append(dict(amp='fp16', scalers=scalers))
+    torch.save(state, tmp_path / '3.state')
+    resumed = resume(tmp_path, 'train_DICGAN', 3, amp='fp16')
+    assert [scaler.get_scale() for scaler in (resumed.scaler_g, resumed.scaler_d)] == [2048, 512]
 
 
 @pytest.mark.parametrize('overflows, is_skipped', [('first_block', True), ('hourglass', False)])
 def test_fp16_leaves_out_a_step_that_overflows_but_not_for_the_frozen_hourglass(tmp_path, fp16_on_a_cpu, overflows,
                                                                                 is_skipped):
     model = build(options(tmp_path, amp='fp16', train=dict(release_hourglass_iter=1)))
-    scaler, = model.amp.scalers.values()
+    scaler = model.scaler_g
     scaler.load_state_dict({**scaler.state_dict(), 'scale': 1024.})
     parameter = next(getattr(model.net_g, overflows).parameters())
     parameter.register_hook(lambda grad: torch.full_like(grad, float('inf')))
@@ -128,7 +127,7 @@ def test_fp16_steps_are_those_of_unscaled_gradients(tmp_path, fp16_on_a_cpu):
     steps = []
     for amp in ('fp16', None):
         model = build(options(tmp_path, amp=amp))
-        for scaler in model.amp.scalers.values():
+        for scaler in (model.scaler_g, ):
             if amp:
                 scaler.load_state_dict({**scaler.state_dict(), 'scale': 256.})
         seen = []

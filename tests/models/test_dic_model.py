@@ -2,83 +2,38 @@
 import copy
 import glob
 import os
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
 from basicsr.data import build_dataloader, build_dataset
 from basicsr.models import build_model
 from basicsr.models.sr_model import SRModel
 from basicsr.utils import imwrite, tensor2img
-from basicsr.utils.options import ordered_yaml
-from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC
 from dic_plugin.checkpoints.files import CheckpointError, save_params
+from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.models.face_validation import batches
+from dic_plugin.models.found_landmarks import found_landmarks_file, load_found_landmarks
 from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.drawing import ZOOM, Tile, draw_landmarks, draw_strip
 from dic_plugin.utils.option_check import OptionError
-from helpers.paths import OPTIONS
-
-TINY = dict(type='DIC', num_feat=4, num_groups=2, num_steps=2, hg_num_feat=8, num_fusion_block=1, projection_scale=2)
-
-
-def options(tmp_path, is_train=True, network=(), train=(), path=(), val=()):
-    """The options of the embedded default as BasicSR parses them, shrunk, with changes per section."""
-    with open(os.path.join(OPTIONS, 'train_DIC.yml')) as file:
-        opt = yaml.load(file, Loader=ordered_yaml()[0])
-    opt['network_g'] = {**TINY, 'hg_from_scratch': True, **dict(network)}
-    opt['train'].update(train)
-    opt['path'].update(
-        models=str(tmp_path), training_states=str(tmp_path), visualization=str(tmp_path / 'pictures'), **dict(path))
-    opt['val'].update(val)
-    opt.update(is_train=is_train, num_gpu=0, dist=False, rank=0, world_size=1, root_path=str(tmp_path))
-    for phase, dataset in opt['datasets'].items():
-        dataset.update(phase=phase, scale=opt['scale'], num_images=3)
-    return opt
-
-
-def batch(size=2, seed=0, num_keypoints=68):
-    generator = torch.Generator().manual_seed(seed)
-    return dict(
-        lq=torch.rand(size, 3, 8, 8, generator=generator),
-        gt=torch.rand(size, 3, 64, 64, generator=generator),
-        landmarks=64 * torch.rand(size, num_keypoints, 2, generator=generator),
-        lq_path=[f'face_{i}.png' for i in range(size)])
-
-
-def build(opt):
-    torch.manual_seed(0)
-    return build_model(opt)
-
-
-def step(model, iterations, seed=0):
-    for current_iter in iterations:
-        model.update_learning_rate(current_iter, warmup_iter=-1)
-        model.feed_data(batch(seed=seed + current_iter))
-        model.optimize_parameters(current_iter)
-
-
-def weights(model, part=''):
-    return {
-        key: value.clone()
-        for key, value in model.get_bare_model(model.net_g).state_dict().items() if key.startswith(part)
-    }
-
-
-def same(first, second):
-    return all(torch.equal(first[key], second[key]) for key in first)
-
-
-def test_options_are_only_read(tmp_path):
-    opt = options(tmp_path)
-    before = copy.deepcopy(opt)
-    model = build(opt)
-    step(model, [1])
-    assert opt == before
+from helpers.tiny_training import (
+    TINY,
+    Writer,
+    batch,
+    build,
+    one_process,
+    options,
+    resume,
+    same,
+    step,
+    validate,
+    weights,
+)
 
 
 @pytest.mark.parametrize('section, key, message', [
@@ -128,37 +83,31 @@ def test_hourglass_is_frozen_until_released(tmp_path, parallel):
     model = build(options(tmp_path, train=dict(release_hourglass_iter=2)))
     optimised = {id(param) for group in model.optimizer_g.param_groups for param in group['params']}
     assert {id(param) for param in model.net_g.parameters()} == optimised
-    if parallel:
-        torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
-        model.net_g = DistributedDataParallel(model.net_g)
-    try:
-        hourglass, recovery = weights(model, 'hourglass.'), weights(model, 'first_block.')
+
+    def of(part, label='net_g'):
+        return weights(model, part, [label])
+
+    with one_process(tmp_path, model) if parallel else nullcontext():
+        hourglass, recovery = of('hourglass.'), of('first_block.')
         step(model, [1, 2])
-        assert same(hourglass, weights(model, 'hourglass.'))
-        for key, value in model.net_g_ema.hourglass.state_dict().items():
-            assert torch.allclose(value, hourglass[f'hourglass.{key}'], rtol=1e-5)
-        assert not same(recovery, weights(model, 'first_block.'))
+        assert same(hourglass, of('hourglass.')) and not same(recovery, of('first_block.'))
+        assert all(torch.allclose(*pair, rtol=1e-5) for pair in zip(of('hourglass.', 'net_g_ema'), hourglass))
         step(model, [3])
-        assert not same(hourglass, weights(model, 'hourglass.'))
-    finally:
-        if parallel:
-            torch.distributed.destroy_process_group()
+        assert not same(hourglass, of('hourglass.'))
 
 
 @pytest.mark.parametrize('ema_decay', [0, 0.5])
 def test_hourglass_starts_from_given_weights(tmp_path, ema_decay):
     torch.manual_seed(7)
-    trained = DIC(**{key: value for key, value in TINY.items() if key != 'type'}).hourglass.state_dict()
+    trained = DIC(**TINY).hourglass.state_dict()
     file = str(tmp_path / 'hourglass.pth')
     save_params({file: trained})
     opt = options(tmp_path, train=dict(ema_decay=ema_decay), path=dict(pretrain_network_hourglass=file))
     model = build(opt)
-    assert same(trained, model.net_g.hourglass.state_dict())
-    if ema_decay:
-        assert same(trained, model.net_g_ema.hourglass.state_dict())
+    assert same([*trained.values()] * (2 if ema_decay else 1), weights(model, 'hourglass.'))
     # a resumed network holds its own
     opt['path']['resume_state'] = 'some.state'
-    assert not same(trained, build(opt).net_g.hourglass.state_dict())
+    assert not same(list(trained.values()), weights(build(opt), 'hourglass.', ['net_g']))
 
 
 def test_checkpoint_of_another_configuration_is_refused(tmp_path):
@@ -184,18 +133,9 @@ def test_resuming_continues_as_if_never_stopped(tmp_path, scheduler):
     first = build(options(tmp_path, train=settings))
     step(first, [1, 2])
     first.save(0, 2)
-    state = torch.load(tmp_path / '2.state', weights_only=True)
-    second = build(
-        options(
-            tmp_path,
-            train=settings,
-            path=dict(pretrain_network_g=str(tmp_path / 'net_g_2.pth'), resume_state=str(tmp_path / '2.state'))))
-    second.resume_training(state)
+    second = resume(tmp_path, 'train_DIC', 2, train=settings)
     step(second, range(3, 6))
-    for key, value in weights(whole).items():
-        assert torch.allclose(value, weights(second)[key], atol=1e-6), key
-    for ours, theirs in zip(whole.net_g_ema.parameters(), second.net_g_ema.parameters()):
-        assert torch.allclose(ours, theirs, atol=1e-6)
+    assert all(torch.allclose(*pair, atol=1e-6) for pair in zip(weights(whole), weights(second)))
 
 
 def test_landmarks_are_asked_for_and_counted(tmp_path):
@@ -205,7 +145,7 @@ def test_landmarks_are_asked_for_and_counted(tmp_path):
     model.feed_data(data)
     with pytest.raises(ValueError, match='train:heatmap_opt needs landmarks'):
         model.optimize_parameters(1)
-    model.feed_data(batch(num_keypoints=5))
+    model.feed_data({**data, 'landmarks': torch.zeros(2, 5, 2)})
     with pytest.raises(ValueError, match='5 landmarks per face, but network_g has num_keypoints=68'):
         model.optimize_parameters(1)
     without = build(options(tmp_path, train=dict(heatmap_opt=None)))
@@ -214,27 +154,15 @@ def test_landmarks_are_asked_for_and_counted(tmp_path):
     assert 'l_heatmap' not in without.get_current_log()
 
 
-class Writer:
-    """Stands in for TensorBoard's."""
-
-    def __init__(self):
-        self.scalars = {}
-
-    def add_scalar(self, name, value, iteration):
-        self.scalars[name] = value
-
-
-def validate(tmp_path, batch_size, save_img=False, is_train=True):
+def validated(tmp_path, batch_size, save_img=False, is_train=True):
     opt = options(tmp_path, is_train=is_train, val=dict(batch_size=batch_size, suffix=None))
     model, writer = build(opt), Writer()
-    dataset = opt['datasets']['val']
-    loader = build_dataloader(build_dataset(dataset), dataset, num_gpu=0, dist=False, sampler=None, seed=0)
-    model.validation(loader, 5, writer, save_img)
+    validate(model, opt, writer, save_img)
     return model, writer.scalars
 
 
 def test_validation_reports_every_step_whatever_the_batch(tmp_path):
-    model, scalars = validate(tmp_path, 1)
+    model, scalars = validated(tmp_path, 1)
     assert {f'metrics/synthetic/{name}{step}'
             for name in ('psnr', 'ssim', 'nrmse')
             for step in ('', '_step1')} == set(scalars)
@@ -243,16 +171,17 @@ def test_validation_reports_every_step_whatever_the_batch(tmp_path):
         better='higher', val=scalars['metrics/synthetic/psnr'], iter=5)
     assert model.best_metric_results['synthetic']['nrmse']['better'] == 'lower'
     assert model.net_g.training
-    _, together = validate(tmp_path, 8)
+    _, together = validated(tmp_path, 8)
     assert together == pytest.approx(scalars, rel=1e-3)
 
 
 def test_validation_measures_what_basicsr_measures(tmp_path):
-    model, scalars = validate(tmp_path, 2)
+    model, scalars = validated(tmp_path, 2)
     stock = copy.copy(model)
     stock.__class__ = type('Stock', (SRModel, ), {})
     stock.opt = {**model.opt, 'val': {'metrics': {'psnr': model.opt['val']['metrics']['psnr']}}}
-    stock.test, stock._net_to_test = (lambda: type(model).test(stock)), model._net_to_test
+    stock.test, stock.autocast = (lambda: type(model).test(stock)), model.autocast
+    stock._net_to_test = model._net_to_test
     stock.metric_results, stock.best_metric_results = {'psnr': 0}, {}
     dataset = model.opt['datasets']['val']
     stock.validation(torch.utils.data.DataLoader(build_dataset(dataset)), 5, None, False)
@@ -264,17 +193,24 @@ def test_validation_measures_what_basicsr_measures(tmp_path):
     (False, 'synthetic/synthetic_1_000002_train_DIC.png', 'synthetic_steps/synthetic_1_000002_train_DIC.png'),
 ])
 def test_pictures(tmp_path, is_train, sr, strip):
-    validate(tmp_path, 2, save_img=True, is_train=is_train)
+    model, _ = validated(tmp_path, 2, save_img=True, is_train=is_train)
     pictures = tmp_path / 'pictures'
     assert len(glob.glob(str(pictures / '*' / '*.png'))) == 2 * 3
-    assert cv2.imread(str(pictures / sr)).shape == (128, 128, 3)
+    assert cv2.imread(str(pictures / sr)).shape == (64, 64, 3)
     image = cv2.imread(str(pictures / strip))
-    assert image.shape[1] > 5 * ZOOM * 128  # input, bicubic, two steps, ground truth
-    truth = image[-ZOOM * 128:, -ZOOM * 128:]
-    face, landmarks = draw_face(1, 2)
-    for x, y in landmarks:  # a green dot at every landmark
+    assert image.shape[1] > 5 * ZOOM * 64  # input, bicubic, two steps, ground truth
+    truth = image[-ZOOM * 64:, -ZOOM * 64:]
+    for x, y in draw_face(1, 2, 64)[1]:  # a green dot at every landmark
         pixel = truth[int(round((y + 0.5) * ZOOM - 0.5)), int(round((x + 0.5) * ZOOM - 0.5))].astype(int)
         assert pixel[1] > pixel[0] + 60 and pixel[1] > pixel[2] + 60
+
+    file = found_landmarks_file(pictures / 'synthetic')
+    assert os.path.isfile(file) != is_train
+    if not is_train:
+        found = load_found_landmarks(file)
+        assert list(found) == [f'synthetic_1_{index:06d}' for index in range(3)]
+        for subpixel, landmarks in found[list(found)[-1]].items():
+            assert landmarks == pytest.approx(decode_heatmaps(model.steps.heatmap[-1], subpixel)[-1].numpy())
 
 
 def test_a_dataset_without_landmarks_or_truth_is_still_tested(tmp_path):
@@ -282,11 +218,12 @@ def test_a_dataset_without_landmarks_or_truth_is_still_tested(tmp_path):
     for i in range(2):
         imwrite(np.full((16, 16, 3), 40 * i, np.uint8), str(folder / f'{i}.png'))
     opt = options(tmp_path, is_train=False)
-    dataset = dict(
+    opt['datasets']['val'] = dict(
         name='bare', type='SingleImageDataset', dataroot_lq=str(folder), io_backend=dict(type='disk'), phase='test')
-    loader = build_dataloader(build_dataset(dataset), dataset, num_gpu=0, dist=False, sampler=None, seed=0)
-    build(opt).validation(loader, 'test', None, True)
-    assert sorted(os.listdir(tmp_path / 'pictures')) == ['bare', 'bare_steps']
+    model = build(opt)
+    model.metric_results = None
+    validate(model, opt, save_img=True)
+    assert sorted(os.listdir(tmp_path / 'pictures')) == ['bare', 'bare_landmarks.npz', 'bare_steps']
 
 
 def test_stock_model_and_dataset_train_the_network(tmp_path):

@@ -1,52 +1,31 @@
 """DICGANModel: whose gradients reach whom, the two networks' turns, the frozen hourglass, resuming, GAN types, EMA."""
-import copy
 import glob
-import logging
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
-import yaml
-from basicsr.data import build_dataloader, build_dataset
 from basicsr.models import build_model
-from basicsr.utils.options import ordered_yaml
-from torch.nn.parallel import DistributedDataParallel
 
 from dic_plugin.archs import DIC, LightCNNFeature
 from dic_plugin.checkpoints.files import CheckpointError, save_params
-from dic_plugin.launch.resume import load_resume_state
 from dic_plugin.utils.option_check import OptionError, check_options
 from helpers.paths import OPTIONS
-from helpers.tiny_training import batch, build, step
-
-TINY = dict(type='DIC', num_feat=4, num_groups=2, num_steps=2, hg_num_feat=8, num_fusion_block=1, projection_scale=2)
+from helpers.tiny_training import TINY, batch, build, one_process, resume, same, step, validate, weights
+from helpers.tiny_training import options as tiny_options
 
 
 def options(tmp_path, is_train=True, train=(), path=(), num_feat_d=6):
-    """The compact recipe as BasicSR parses it, shrunk to images of 64x64, with changes per section."""
-    with open(os.path.join(OPTIONS, 'train_DICGAN.yml')) as file:
-        opt = yaml.load(file, Loader=ordered_yaml()[0])
-    opt['network_g'] = {**TINY, 'hg_from_scratch': True}
-    opt['network_d'] = dict(type='LightCNNDiscriminator', input_size=64, subtract_mean=True, num_feat=num_feat_d)
-    opt['train'].update({'net_d_init_iters': 0, **dict(train)})
-    opt['path'] = dict(
-        models=str(tmp_path), training_states=str(tmp_path), visualization=str(tmp_path / 'pictures'), **dict(path))
-    opt.update(
-        is_train=is_train, num_gpu=0, dist=False, rank=0, world_size=1, root_path=str(tmp_path), auto_resume=False)
-    for phase, dataset in opt['datasets'].items():
-        dataset.update(phase=phase, scale=opt['scale'], num_images=3)
+    """The tiny recipe, but the generator is trained from the first iteration."""
+    opt = tiny_options(tmp_path, 'train_DICGAN', is_train, {'net_d_init_iters': 0, **dict(train)}, path)
+    opt['network_d']['num_feat'] = num_feat_d
     return opt
 
 
-def weights(model, label='net_g', part=''):
-    network = model.get_bare_model(getattr(model, label))
-    return {key: value.clone() for key, value in network.state_dict().items() if key.startswith(part)}
-
-
-def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+def net(model, label='net_g', part=''):
+    return weights(model, part, [label])
 
 
 def gradients(network):
@@ -57,24 +36,24 @@ def gradients(network):
 def test_discriminator_learns_without_the_generator(tmp_path):
     """Up to net_d_init_iters nothing of the discriminator's loss may reach the generator."""
     model = build(options(tmp_path, train=dict(net_d_init_iters=2)))
-    generator, discriminator = weights(model), weights(model, 'net_d')
+    generator, discriminator = net(model), net(model, 'net_d')
     step(model, [1, 2])
-    assert same(generator, weights(model))
+    assert same(generator, net(model))
     assert all(grad is None for grad in gradients(model.net_g))
-    assert not same(discriminator, weights(model, 'net_d'))
+    assert not same(discriminator, net(model, 'net_d'))
     assert list(model.get_current_log()) == ['l_d_real', 'out_d_real', 'l_d_fake', 'out_d_fake']
     step(model, [3])
-    assert not same(generator, weights(model))
+    assert not same(generator, net(model))
 
 
 @pytest.mark.parametrize('net_d_iters', [1, 3])
 def test_generator_learns_every_net_d_iters(tmp_path, net_d_iters):
     model = build(options(tmp_path, train=dict(net_d_iters=net_d_iters)))
     for current_iter in range(1, 5):
-        generator, discriminator = weights(model), weights(model, 'net_d')
+        generator, discriminator = net(model), net(model, 'net_d')
         step(model, [current_iter])
-        assert same(generator, weights(model)) == (current_iter % net_d_iters != 0)
-        assert not same(discriminator, weights(model, 'net_d'))
+        assert same(generator, net(model)) == (current_iter % net_d_iters != 0)
+        assert not same(discriminator, net(model, 'net_d'))
 
 
 def test_gradients_are_those_of_ones_own_losses(tmp_path):
@@ -116,7 +95,7 @@ def test_gan_loss_moves_the_generator(tmp_path):
         gan_opt = dict(type='GANLoss', gan_type='vanilla', loss_weight=loss_weight)
         model = build(options(tmp_path, train=dict(gan_opt=gan_opt)))
         step(model, [1, 2])
-        trained.append(weights(model))
+        trained.append(net(model))
     assert not same(*trained)
 
 
@@ -149,37 +128,29 @@ def test_discriminator_learns_to_tell_apart_by_every_gan_loss(tmp_path, gan_type
 @pytest.mark.parametrize('parallel', [False, True])
 def test_hourglass_is_frozen_throughout(tmp_path, parallel):
     model = build(options(tmp_path, train=dict(net_d_iters=2)))
-    if parallel:
-        torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
-        model.net_g, model.net_d = DistributedDataParallel(model.net_g), DistributedDataParallel(model.net_d)
-    try:
-        hourglass, recovery = weights(model, part='hourglass.'), weights(model, part='first_block.')
+    with one_process(tmp_path, model) if parallel else nullcontext():
+        hourglass, recovery = net(model, part='hourglass.'), net(model, part='first_block.')
         step(model, range(1, 6))
-        assert same(hourglass, weights(model, part='hourglass.'))
-        assert not same(recovery, weights(model, part='first_block.'))
-        for key, value in weights(model, 'net_g_ema', 'hourglass.').items():
-            assert torch.allclose(value, hourglass[key], rtol=1e-5)
-    finally:
-        if parallel:
-            torch.distributed.destroy_process_group()
+        assert same(hourglass, net(model, part='hourglass.')) and not same(recovery, net(model, part='first_block.'))
+        pairs = zip(net(model, 'net_g_ema', 'hourglass.'), hourglass)
+        assert all(torch.allclose(*pair, rtol=1e-5) for pair in pairs)
 
 
 def test_hourglass_can_be_released(tmp_path):
     model = build(options(tmp_path, train=dict(release_hourglass_iter=1)))
-    hourglass = weights(model, part='hourglass.')
+    hourglass = net(model, part='hourglass.')
     step(model, [1])
-    assert same(hourglass, weights(model, part='hourglass.'))
+    assert same(hourglass, net(model, part='hourglass.'))
     step(model, [2])
-    assert not same(hourglass, weights(model, part='hourglass.'))
+    assert not same(hourglass, net(model, part='hourglass.'))
 
 
 def test_ema_follows_the_generator(tmp_path):
     model = build(options(tmp_path, train=dict(ema_decay=0.5)))
-    before = weights(model)
+    before = net(model)
     step(model, [1])
-    after = weights(model)
-    for key, value in weights(model, 'net_g_ema').items():
-        assert torch.allclose(value, 0.5 * before[key] + 0.5 * after[key], atol=1e-6), key
+    for average, old, new in zip(net(model, 'net_g_ema'), before, net(model)):
+        assert torch.allclose(average, 0.5 * old + 0.5 * new, atol=1e-6)
     without = build(options(tmp_path, train=dict(ema_decay=0)))
     step(without, [1])
     assert not hasattr(without, 'net_g_ema')
@@ -190,24 +161,19 @@ def test_ema_follows_the_generator(tmp_path):
 def test_resuming_continues_bit_by_bit(tmp_path, ema_decay):
     settings = dict(
         net_d_iters=2, ema_decay=ema_decay, scheduler=dict(type='MultiStepLR', milestones=[2, 4], gamma=0.5))
-    whole = build(options(tmp_path, train=settings))
+    whole = build(options(tmp_path, train=settings, num_feat_d=3))
     step(whole, range(1, 7))
 
-    first = build(options(tmp_path, train=settings))
+    first = build(options(tmp_path, train=settings, num_feat_d=3))
     step(first, [1, 2, 3])
     first.save(0, 3)
-    opt = options(tmp_path, train=settings, path=dict(resume_state=str(tmp_path / '3.state')))
-    state = load_resume_state(opt)
-    second = build(opt)
-    second.resume_training(state)
+    second = resume(tmp_path, 'train_DICGAN', 3, train={'net_d_init_iters': 0, **settings})
     step(second, [4, 5, 6])
-    for label in ('net_g', 'net_d') + (('net_g_ema', ) if ema_decay else ()):
-        assert same(weights(whole, label), weights(second, label)), label
-    assert len(state['optimizers']) == len(state['schedulers']) == 2
+    assert same(weights(whole), weights(second))
     assert whole.get_current_learning_rate() == second.get_current_learning_rate()
 
 
-def test_starts_from_a_trained_dic_and_a_trained_discriminator(tmp_path, caplog):
+def test_starts_from_a_trained_dic_and_a_trained_discriminator(tmp_path, log):
     opt = options(tmp_path)
     opt['model_type'] = 'DICModel'
     del opt['network_d'], opt['train']['gan_opt'], opt['train']['optim_d']
@@ -215,22 +181,19 @@ def test_starts_from_a_trained_dic_and_a_trained_discriminator(tmp_path, caplog)
     dic = build(opt)
     step(dic, [1, 2])
     dic.save(0, 7)
-    caplog.set_level(logging.WARNING, 'basicsr')
-    logging.getLogger('basicsr').addHandler(caplog.handler)
     gan = build(options(tmp_path))
-    assert 'DICGANModel starts from an untrained generator' in caplog.text
+    assert 'DICGANModel starts from an untrained generator' in log.text
     step(gan, [1])
     gan.save(0, 8)
-    caplog.clear()
+    log.clear()
 
     path = dict(
         pretrain_network_g=str(tmp_path / 'net_g_7.pth'),
         param_key_g='params_ema',
         pretrain_network_d=str(tmp_path / 'net_d_8.pth'))
     model = build(options(tmp_path, path=path))
-    logging.getLogger('basicsr').removeHandler(caplog.handler)
-    assert 'untrained' not in caplog.text
-    assert same(weights(dic, 'net_g_ema'), weights(model)) and same(weights(gan, 'net_d'), weights(model, 'net_d'))
+    assert 'untrained' not in log.text
+    assert same(net(dic, 'net_g_ema'), net(model)) and same(net(gan, 'net_d'), net(model, 'net_d'))
     with pytest.raises(CheckpointError, match=r'net_d_8\.pth: does not hold the parameters of this LightCNNDiscrimin'):
         build(options(tmp_path, path=path, num_feat_d=3))
 
@@ -240,17 +203,13 @@ def test_testing_needs_the_generator_only(tmp_path, model_type):
     opt = options(tmp_path, is_train=False)
     opt['model_type'] = model_type
     del opt['network_d'], opt['train']
-    dataset = opt['datasets']['val']
-    loader = build_dataloader(build_dataset(dataset), dataset, num_gpu=0, dist=False, sampler=None, seed=0)
-    model = build(opt)
-    model.validation(loader, 'test', None, False)
-    assert set(model.metric_results) == {'psnr', 'ssim', 'nrmse'}
+    assert set(validate(build(opt), opt)) == {'psnr', 'ssim', 'nrmse'}
 
 
+@pytest.mark.slow
 def test_recipe_as_real_processes(tmp_path):
     """The shipped option files, made tiny: trained from a DIC, resumed, tested."""
-    tiny = {key: value for key, value in TINY.items() if key != 'type'}
-    save_params({str(tmp_path / 'dic.pth'): DIC(**tiny).state_dict()})
+    save_params({str(tmp_path / 'dic.pth'): DIC(**TINY).state_dict()})
 
     env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.path.join(OPTIONS, os.pardir))
 
@@ -258,7 +217,7 @@ def test_recipe_as_real_processes(tmp_path):
         code = f'import sys; from dic_plugin.launch import {what}; sys.exit({what}())'
         command = [sys.executable, '-c', code, '-opt', os.path.join(OPTIONS, f'{what}_DICGAN.yml'), *flags]
         command += ['--force_yml', 'name=tiny', 'num_gpu=0', *changes]
-        command += [f'network_g:{key}={value}' for key, value in tiny.items()]
+        command += [f'network_g:{key}={value}' for key, value in TINY.items()]
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return done.stdout + done.stderr
@@ -279,13 +238,6 @@ def test_recipe_as_real_processes(tmp_path):
 
 
 # ------------------------------------------------------------------ options
-def test_options_are_only_read(tmp_path):
-    opt = options(tmp_path)
-    before = copy.deepcopy(opt)
-    step(build(opt), [1])
-    assert opt == before
-
-
 @pytest.mark.parametrize('section, key, value, message', [
     ('train', 'net_d_iter', 2, "train:net_d_iter: no such option; did you mean 'net_d_iters'"),
     ('train', 'net_d_iters', 0, 'train:net_d_iters is 0; expected a whole number of at least 1'),

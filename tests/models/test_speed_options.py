@@ -1,4 +1,6 @@
 """amp, channels_last and compile in every model: training, resuming, validation, EMA, DDP, layouts, refusals."""
+from copy import deepcopy
+
 import pytest
 import torch
 from basicsr.models import build_model
@@ -28,7 +30,15 @@ def graphs(monkeypatch):
 
 
 # ------------------------------------------------------------------ every option, every model
-@pytest.mark.parametrize('speed', SPEED, ids=str)
+@pytest.mark.parametrize('recipe', list(NETWORKS))
+def test_options_are_only_read(tmp_path, recipe):
+    opt = options(tmp_path, recipe)
+    before = deepcopy(opt)
+    step(build(opt), [1])
+    assert opt == before
+
+
+@pytest.mark.parametrize('speed', [{}, *SPEED], ids=str)
 @pytest.mark.parametrize('recipe', list(NETWORKS))
 def test_trains_resumes_and_validates(tmp_path, graphs, recipe, speed):
     opt = options(tmp_path, recipe, **speed)
@@ -196,7 +206,7 @@ def test_gpu_trains_and_resumes(tmp_path, recipe, speed):
         assert model.lq.is_contiguous(memory_format=torch.channels_last)
     model.save(0, 2)
     resumed = resume(tmp_path, recipe, 2, num_gpu=1, **speed)
-    assert model.amp.state_dict() == resumed.amp.state_dict()
+    assert model.scaler_g.state_dict() == resumed.scaler_g.state_dict()
     step(resumed, [3])
     assert all(torch.isfinite(value).all() for value in weights(resumed))
     assert set(validate(resumed, opt)) == set(opt['val']['metrics'])

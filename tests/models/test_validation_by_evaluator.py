@@ -6,7 +6,7 @@ import torch
 from basicsr.data import build_dataset
 
 from dic_plugin.archs import StackedHourglass
-from dic_plugin.evaluation.landmark_errors import LandmarkEvaluator
+from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.landmarks.errors import nrmse
 from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.option_check import OptionError
@@ -44,7 +44,7 @@ def test_metrics_are_of_the_landmarks_that_the_evaluator_finds(tmp_path):
     (dict(metrics=dict(a=dict(NRMSE, found_by='evaluator'))), 'val:metrics:a:found_by is evaluator, but there is no'),
     (dict(metrics=dict(a=dict(NRMSE, found_by='HG'))), "found_by is 'HG'; expected model or evaluator"),
     (dict(metrics=dict(a=dict(NRMSE, foundby='evaluator'))), "no such option; did you mean 'found_by'"),
-    (dict(metrics=dict(a=dict(type='calculate_psnr', crop_border=8, found_by='model'))), 'is of no landmarks'),
+    (dict(metrics=dict(a=dict(type='calculate_psnr', crop_border=8, found_by='model'))), 'does not use landmarks'),
     (dict(evaluatr='x'), "val:evaluatr: no such option; did you mean 'evaluator'"),
 ])  # yapf: disable
 def test_mistaken_options_are_named(tmp_path, val, message):
