@@ -11,7 +11,7 @@ from basicsr.metrics import calculate_metric
 
 from dic_plugin.benchmark.plan import OWN
 from dic_plugin.benchmark.test_set import FaceSet
-from dic_plugin.evaluation.evaluate import Column, Measure, Pair, evaluate
+from dic_plugin.evaluation.evaluate import Measure, MeasureKey, Pair, evaluate
 from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.landmarks.errors import landmark_errors
 from dic_plugin.models.found_landmarks import load_found_landmarks
@@ -52,16 +52,16 @@ def measure(pictures: str, test_set: FaceSet, evaluators: Mapping[str, LandmarkE
 
 def _own_metrics(metrics: Mapping[str, Mapping[str, Any]]) -> Measure:
 
-    def measure_pair(pair: Pair) -> Dict[Column, float]:
+    def measure_pair(pair: Pair) -> Dict[MeasureKey, float]:
         data = dict(img=pair.sr[..., ::-1], img2=pair.gt[..., ::-1])
         if pair.found:
             first = next(iter(pair.found))
             data.update(landmarks=pair.found[first][True], gt_landmarks=pair.truth[first])
-        values: Dict[Column, float] = {}
+        values: Dict[MeasureKey, float] = {}
         for name, block in metrics.items():
             options = {key: value for key, value in block.items() if key not in ('title', 'digits', 'better')}
             try:
-                values[Column(name, name)] = float(calculate_metric(data, options))
+                values[MeasureKey(name, name)] = float(calculate_metric(data, options))
             except Exception as error:  # a metric is a function of the user
                 raise ValueError(f'metrics:{name} ({block["type"]}): {type(error).__name__}: {error}') from error
         return values

@@ -16,7 +16,7 @@ from dic_plugin.landmarks.errors import landmark_errors
 METRICS = ('lpips', 'niqe', 'fid')
 
 
-class Column(NamedTuple):
+class MeasureKey(NamedTuple):
     """A measure under a protocol.
 
     Attributes:
@@ -52,7 +52,7 @@ class Pair(NamedTuple):
     truth: Dict[str, np.ndarray]
 
 
-Measure = Callable[[Pair], Mapping[Column, float]]
+Measure = Callable[[Pair], Mapping[MeasureKey, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,8 @@ class Evaluation:
     pairing: Pairing
     names: List[str]
     files: List[str]
-    columns: Dict[Column, np.ndarray]
-    results: Dict[Column, Estimate]
+    columns: Dict[MeasureKey, np.ndarray]
+    results: Dict[MeasureKey, Estimate]
     evaluators: Mapping[str, LandmarkEvaluator]
     reference: Optional[str]
 
@@ -120,7 +120,7 @@ def evaluate(sr: str,
     perceptual = _perceptual(metrics, device)
     fid = Fid(device) if 'fid' in metrics else None
 
-    rows: List[Dict[Column, float]] = []
+    rows: List[Dict[MeasureKey, float]] = []
     for name, (sr_index, gt_index) in zip(names, tqdm(pairing.pairs, unit='image', disable=None)):
         sr_image, gt_image = sr_files.read(sr_index), gt_files.read(gt_index)
         try:
@@ -148,7 +148,7 @@ def evaluate(sr: str,
     columns = {column: np.array([row[column] for row in rows]) for column in rows[0]}
     results = _results(columns)
     if fid:
-        results[Column('fid', 'fid')] = Estimate(fid.result(), np.nan, np.nan, len(rows))
+        results[MeasureKey('fid', 'fid')] = Estimate(fid.result(), np.nan, np.nan, len(rows))
     files = [sr_files.names[index] for index, _ in pairing.pairs]
     reference = None
     if evaluators:
@@ -174,17 +174,17 @@ def _load_annotations(path: str, evaluators: Mapping[str, LandmarkEvaluator],
     return annotated
 
 
-def _quality(sr: np.ndarray, gt: np.ndarray, protocols: Sequence[str]) -> Dict[Column, float]:
+def _quality(sr: np.ndarray, gt: np.ndarray, protocols: Sequence[str]) -> Dict[MeasureKey, float]:
     return {
-        Column(measure, protocol): value
+        MeasureKey(measure, protocol): value
         for protocol, quality in compare(sr, gt, protocols).items()
         for measure, value in quality._asdict().items()
     }
 
 
-def _nrmse(pair: Pair) -> Dict[Column, float]:
+def _nrmse(pair: Pair) -> Dict[MeasureKey, float]:
     return {
-        Column('nrmse', protocol, evaluator): error
+        MeasureKey('nrmse', protocol, evaluator): error
         for evaluator, found in pair.found.items()
         for protocol, error in landmark_errors(found, pair.truth[evaluator]).items()
     }
@@ -194,15 +194,15 @@ def _perceptual(metrics: Sequence[str], device: str) -> List[Measure]:
     measures: List[Measure] = []
     if 'lpips' in metrics:
         lpips = Lpips(device)
-        measures.append(lambda pair: {Column('lpips', 'lpips'): lpips(pair.sr, pair.gt)})
+        measures.append(lambda pair: {MeasureKey('lpips', 'lpips'): lpips(pair.sr, pair.gt)})
     if 'niqe' in metrics:
         niqe = Niqe()
-        measures.append(lambda pair: {Column('niqe', 'niqe'): niqe(pair.sr)})
+        measures.append(lambda pair: {MeasureKey('niqe', 'niqe'): niqe(pair.sr)})
     return measures
 
 
-def _results(columns: Mapping[Column, np.ndarray]) -> Dict[Column, Estimate]:
-    results: Dict[Column, Estimate] = {}
+def _results(columns: Mapping[MeasureKey, np.ndarray]) -> Dict[MeasureKey, Estimate]:
+    results: Dict[MeasureKey, Estimate] = {}
     for column, values in columns.items():
         results[column] = estimate(values)
         if column.measure == 'nrmse':

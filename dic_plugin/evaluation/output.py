@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import numpy as np
 import pandas as pd
 
-from dic_plugin.evaluation.evaluate import Column, Evaluation
+from dic_plugin.evaluation.evaluate import Evaluation, MeasureKey
 from dic_plugin.evaluation.perceptual import Fid, Lpips, Niqe
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.summary import ERROR_LIMIT, LEVEL, NUM_RESAMPLES, SEED, Estimate, cumulative_curve
@@ -48,7 +48,7 @@ def report(evaluation: Evaluation, trained_on: Optional[str] = None) -> str:
     return '\n'.join(lines)
 
 
-def _table(table: Dict[str, Tuple[str, str]], results: Dict[Column, Estimate]) -> List[str]:
+def _table(table: Dict[str, Tuple[str, str]], results: Dict[MeasureKey, Estimate]) -> List[str]:
     measures = [measure for measure in table if any(column.measure == measure for column in results)]
     lines: Dict[str, Dict[str, str]] = {}
     for column, value in results.items():
