@@ -22,7 +22,7 @@ from dic_plugin.cli.evaluate import main
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.evaluation import perceptual
-from dic_plugin.evaluation.evaluate import Column, evaluate
+from dic_plugin.evaluation.evaluate import MeasureKey, evaluate
 from dic_plugin.evaluation.files import open_images, open_results, pair_names
 from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.evaluation.output import report
@@ -339,7 +339,7 @@ def test_several_evaluators_and_measures_read_each_image_once(faces, weights, mo
     folders, reads, read = (str(tmp_path / 'sr'), str(tmp_path / 'gt')), [], FaceFiles.read
     monkeypatch.setattr(FaceFiles, 'read', lambda files, index: reads.append(files.paths[index]) or read(files, index))
     both = evaluate(*folders, ['rgb'], evaluators, str(tmp_path / 'gt.npz'),
-                    measures=[lambda pair: {Column('mean', 'mean'): pair.sr.mean()}])  # yapf: disable
+                    measures=[lambda pair: {MeasureKey('mean', 'mean'): pair.sr.mean()}])  # yapf: disable
     assert len(reads) == len(set(reads)) == 2 * 3
     titles = {column.title: values.tolist() for column, values in both.columns.items()}
     assert titles['mean'] == [sr[name].mean() for name in both.files]
