@@ -57,11 +57,11 @@ class AttentiveFusion(nn.Module):
         init_kaiming(self)
 
     def attention(self, heatmap: Tensor) -> Tensor:
-        """Attention of every component, ``B,C,h,w``, non-negative and summing to 1 over C, from ``B,K,h,w``."""
+        """Return each component's attention, ``B,C,h,w``, non-negative and summing to 1 over C, from ``B,K,h,w``."""
         return torch.softmax(component_maps(heatmap, self.groups, self.detach_attention), dim=1)
 
     def forward(self, feat: Tensor, heatmap: Tensor) -> Tensor:
-        """Features ``B,F,h,w`` and heatmaps ``B,K,h,w`` of the same size to fused features ``B,F,h,w``.
+        """Fuse features ``B,F,h,w`` and heatmaps ``B,K,h,w`` of the same size; returns features ``B,F,h,w``.
 
         Raises:
             ValueError: the heatmaps' number or size is not what the features need.

@@ -19,7 +19,7 @@ class Bicubic(nn.Module):
         self.upscale = upscale
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB in [0, 1], ``B,3,h,w``, to the same ``B,3,upscale*h,upscale*w``; overshoots are cut off."""
+        """Enlarge RGB images in [0, 1], ``B,3,h,w``, to ``B,3,upscale*h,upscale*w``; overshoots are clipped."""
         # only the kernel of `antialias` is Pillow's; when enlarging it smoothes nothing
         enlarged = F.interpolate(x, scale_factor=self.upscale, mode='bicubic', align_corners=False, antialias=True)
         return enlarged.clamp(0, 1)

@@ -122,7 +122,7 @@ class DIC(nn.Module):
         return module(*inputs)
 
     def forward(self, x: Tensor, return_steps: bool = False) -> Union[Tensor, DICOutput]:
-        """Super-resolve.
+        """Restore faces.
 
         Args:
             x: RGB in [0, 1], ``B,3,h,w``; h and w multiples of 64 / upscale (8 for x8), 16 in the paper.

@@ -109,7 +109,7 @@ class FeedbackHourglass(nn.Module):
             self.compress_in.weight.data /= DEPTH + 1
 
     def forward(self, x: Tensor, hidden: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
-        """Heatmaps and the hidden state of the next pass.
+        """Return heatmaps and the hidden state for the next pass.
 
         Args:
             x: mean-subtracted RGB, ``B,3,H,W``; H and W multiples of 64.

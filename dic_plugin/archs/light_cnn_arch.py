@@ -79,7 +79,7 @@ class LightCNNFeature(_LightCNN):
         super().__init__(48, subtract_mean)
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB images ``B,3,H,W`` of any size to features ``B,128,H/16,W/16`` (rounded up).
+        """Map RGB images ``B,3,H,W`` of any size to features ``B,128,H/16,W/16`` (rounded up).
 
         Raises:
             ValueError: the images have no three channels.
@@ -111,7 +111,7 @@ class LightCNNDiscriminator(_LightCNN):
             nn.Linear(num_hidden, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """RGB images ``B,3,input_size,input_size`` to logits ``B,1``, high where they look real.
+        """Map RGB images ``B,3,input_size,input_size`` to logits ``B,1``, which are high for real images.
 
         Raises:
             ValueError: the images have another size.

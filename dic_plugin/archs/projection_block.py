@@ -11,12 +11,12 @@ from dic_plugin.ops import ConvSequential, reuses_memory
 
 
 def conv_prelu(in_ch: int, out_ch: int, kernel_size: int, stride: int = 1, padding: int = 0) -> ConvSequential:
-    """Convolution and PReLU with one parameter, initially 0.2."""
+    """Return a convolution and a PReLU with one parameter, initially 0.2."""
     return ConvSequential(nn.Conv2d(in_ch, out_ch, kernel_size, stride, padding), nn.PReLU(init=0.2))
 
 
 def deconv_prelu(in_ch: int, out_ch: int, kernel_size: int, stride: int, padding: int) -> ConvSequential:
-    """Transposed convolution and PReLU with one parameter, initially 0.2."""
+    """Return a transposed convolution and a PReLU with one parameter, initially 0.2."""
     return ConvSequential(nn.ConvTranspose2d(in_ch, out_ch, kernel_size, stride, padding), nn.PReLU(init=0.2))
 
 
@@ -43,7 +43,7 @@ class ProjectionGroups(nn.Module):
         self.downtran = nn.ModuleList(conv_prelu(num_feat * (i + 1), num_feat, 1) for i in range(1, num_groups))
 
     def memory(self, x: Tensor) -> Optional[Tensor]:
-        """Memory for the large maps of one face of ``x`` (``B,F,h,w``), or None where they are kept for gradients.
+        """Return memory for the large maps of one face of ``x`` (``B,F,h,w``), or None if gradients need the maps.
 
         Handed to every step's groups it spares fetching 88 MB anew for each face and step at the paper's settings,
         which takes longer than most of the convolutions.
@@ -55,7 +55,7 @@ class ProjectionGroups(nn.Module):
         return maps.permute(0, 3, 1, 2).unsqueeze(1)
 
     def forward(self, x: Tensor, memory: Optional[Tensor] = None) -> List[Tensor]:
-        """``B,F,h,w`` to the down-projected maps of all groups, G times ``B,F,h,w``.
+        """Return the down-projected maps of all groups, G times ``B,F,h,w``, from ``B,F,h,w``.
 
         Args:
             x: the input. With memory, of one face.
@@ -101,7 +101,7 @@ class ProjectionBlock(nn.Module):
                 hidden: Optional[Tensor] = None,
                 heatmap: Optional[Tensor] = None,
                 memory: Optional[Tensor] = None) -> Tensor:
-        """Features ``B,F,h,w`` (and hidden state ``B,F,h,w``, heatmaps ``B,K,h,w``) to the hidden state ``B,F,h,w``.
+        """Return the hidden state ``B,F,h,w`` from features, hidden state (both ``B,F,h,w``) and heatmaps ``B,K,h,w``.
 
         With memory (see ProjectionGroups) the faces go through the groups one after the other.
         """

@@ -14,7 +14,7 @@ from dic_plugin.archs.weight_init import init_kaiming
 
 
 def conv_norm(num_in_ch: int, num_out_ch: int, kernel_size: int, stride: int = 1, padding: int = 0) -> List[nn.Module]:
-    """Convolution and batch norm."""
+    """Return a convolution and a batch norm."""
     return [nn.Conv2d(num_in_ch, num_out_ch, kernel_size, stride, padding), nn.BatchNorm2d(num_out_ch)]
 
 

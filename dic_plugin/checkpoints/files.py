@@ -19,17 +19,17 @@ class _NumpyNumber:
     """Stands in for a NumPy number while a file is read: no code of NumPy runs, and the number is not kept."""
 
     def __init__(self, *args: Any) -> None:
-        """Takes what the file would hand to NumPy."""
+        """Ignore the arguments of the NumPy function that it replaces."""
 
     def __setstate__(self, state: Any) -> None:
-        """Takes what the file would hand to NumPy."""
+        """Ignore the arguments of the NumPy function that it replaces."""
 
 
 _NUMPY_NUMBER = ('numpy.dtype', 'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
 
 
 def _skip_numpy_numbers() -> ContextManager:
-    """Lets files pass that hold NumPy numbers beside their tensors.
+    """Accept files that hold NumPy numbers beside their tensors.
 
     The published training code keeps its validation scores so. torch before 2.7 cannot be told what stands in for a
     name; there such a file is refused.
@@ -40,7 +40,7 @@ def _skip_numpy_numbers() -> ContextManager:
 
 
 def load_tensors(path: str) -> Any:
-    """What a ``.pth`` file holds, read with ``weights_only=True``. NumPy numbers in it become placeholders.
+    """Return the content of a ``.pth`` file, read with ``weights_only=True``. NumPy numbers in it become placeholders.
 
     Raises:
         CheckpointError: the file is missing, cut off, no checkpoint, or needs more than tensors and plain containers;
@@ -64,7 +64,7 @@ def load_tensors(path: str) -> Any:
 
 
 def load_params(path: str, param_key: Optional[str] = 'params') -> Dict[str, Tensor]:
-    """The state dict in a checkpoint of BasicSR.
+    """Return the state dict in a checkpoint of BasicSR.
 
     Args:
         path: the file.
@@ -88,13 +88,13 @@ def load_params(path: str, param_key: Optional[str] = 'params') -> Dict[str, Ten
 
 
 def is_state_dict(content: Any) -> bool:
-    """Whether this is a non-empty mapping from names to tensors."""
+    """Return whether this is a non-empty mapping from names to tensors."""
     return isinstance(content, Mapping) and len(content) > 0 and all(
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
 
 
 def strip_module(params: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-    """The same without the ``module.`` that DataParallel puts before every name."""
+    """Return the state dict without the ``module.`` that DataParallel puts before every name."""
     prefix = 'module.' if all(key.startswith('module.') for key in params) else ''
     return {key[len(prefix):]: value for key, value in params.items()}
 

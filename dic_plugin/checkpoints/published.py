@@ -50,15 +50,15 @@ class Converted(NamedTuple):
 
 # ---------------------------------------------------------------- options and tensors, from the names and shapes found
 def _size(params: Params, name: Name, default: int, *keys: str, axis: int = 0) -> int:
-    """A size of the configuration: the most frequent one of a few tensors that have it, so that one damaged or missing
-    tensor is reported as such and not taken for another configuration."""
+    """Return a size of the configuration: the most frequent one of a few tensors that have it, so that one damaged or
+    missing tensor is reported as such and not taken for another configuration."""
     tensors = [params[name(key)] for key in keys if name(key) in params]
     sizes = Counter(tensor.shape[axis] for tensor in tensors if tensor.dim() > axis)
     return sizes.most_common(1)[0][0] if sizes else default
 
 
 def _count(params: Params, default: int, *first_names: str) -> int:
-    """How many numbered layers there are, given how the names of the first (number 0) begin."""
+    """Return the number of numbered layers, given how the names of the first (number 0) begin."""
     numbers = [
         int(match.group(1)) for first in first_names
         for match in (re.match(re.escape(first).replace('0', r'(\d{1,3})', 1), key) for key in params) if match
@@ -75,7 +75,7 @@ Description = Tuple[Dict[str, Any], Shapes, List[str]]
 
 
 def _describe_dic(params: Params, name: Name) -> Description:
-    """Options, tensors and notes; what the file does not tell, because tensors are missing, is as in the paper."""
+    """Return options, tensors and notes; options whose tensors are missing are those of the paper."""
     num_feat = _size(params, name, 48, 'first_block.compress_in.0.bias', 'block.compress_in.0.bias', 'out.0.bias')
     num_shuffled = _size(params, name, 4 * num_feat, 'conv_in.0.bias', 'conv_in.0.weight')
     upscale = HEATMAP_STRIDE * max(isqrt(num_shuffled // max(num_feat, 1)), 1)
@@ -108,7 +108,7 @@ def _describe_dic(params: Params, name: Name) -> Description:
 
 
 def dic_options(params: Params) -> Tuple[Dict[str, Any], List[str]]:
-    """Arguments of DIC that a state dict in this project's names is of, and notes as in Converted.
+    """Return the arguments of DIC for a state dict in this project's names, and notes as in Converted.
 
     What its shapes do not tell is left out: ``num_steps`` and, where the notes say so, ``component_groups``.
 
@@ -144,7 +144,7 @@ _EXPECTED = ("DIC or DICGAN (of the paper's code or OpenMMLab), the feedback hou
 
 
 def _recognise(params: Params, prefix: str) -> Optional[Tuple[str, Name, Callable[[Params, Name], Description]]]:
-    """Kind of the network, its names and how to describe it; None if no name is a published network's."""
+    """Return the kind of the network, its names and how to describe it; None if no name is a published network's."""
 
     def has(*beginnings: str) -> bool:
         return any(key.startswith(tuple(prefix + beginning for beginning in beginnings)) for key in params)
@@ -198,7 +198,7 @@ def _state_dict(content: Mapping[str, Any], key: str, path: str) -> Params:
 
 
 def _find_networks(content: Any, path: str) -> Tuple[Params, str, Params, str]:
-    """State dict of the network and the prefix of its names; the same of the discriminator, empty if there is none."""
+    """Return the network's state dict and its names' prefix, and those of the discriminator, empty if there is none."""
     if isinstance(content, Mapping) and ('params' in content or 'params_ema' in content):
         raise CheckpointError(f"{path}: has `params`, so it is in BasicSR's format already.")
     if isinstance(content, Mapping) and 'netG' in content:
@@ -245,7 +245,7 @@ def convert(content: Any, path: str = 'checkpoint', discriminator: bool = False)
 
 
 def option_lines(converted: Converted) -> List[str]:
-    """The lines of ``network_g`` in an option file that the weights need; none for networks without options."""
+    """Return the lines of ``network_g`` in an option file that the weights need; none for networks without options."""
     lines = [f'  {key}: {value}' for key, value in converted.options.items()]
     if converted.kind == 'DIC':
         lines = ['  type: DIC', *lines, '  num_steps: 4  # cannot be seen in the weights; 4 as published']

@@ -89,7 +89,7 @@ def _rename_dic(rules: Rules, hourglass: str, hourglass_name: Name, key: str) ->
 
 
 def published_name(key: str) -> str:
-    """What the paper's code calls a tensor of this project's DIC.
+    """Return the name in the paper's code of a tensor of this project's DIC.
 
     >>> published_name('first_block.groups.uptran.0.0.weight')
     'first_block.uptranBlocks.0.0.weight'
@@ -98,7 +98,7 @@ def published_name(key: str) -> str:
 
 
 def published_hourglass_name(key: str) -> str:
-    """What the paper's code calls a tensor of this project's FeedbackHourglass.
+    """Return the name in the paper's code of a tensor of this project's FeedbackHourglass.
 
     >>> published_hourglass_name('hourglass.inner.inner.inner.around.body.0.bias')
     'hg.res1_1.conv_block.0.bias'
@@ -107,7 +107,7 @@ def published_hourglass_name(key: str) -> str:
 
 
 def published_stacked_hourglass_name(key: str) -> str:
-    """What the paper's code calls a tensor of this project's StackedHourglass.
+    """Return the name in the paper's code of a tensor of this project's StackedHourglass.
 
     >>> published_stacked_hourglass_name('stacks.2.hourglass.inner.after.body.4.running_mean')
     'hg2.res3_3.conv_block.4.running_mean'
@@ -116,7 +116,7 @@ def published_stacked_hourglass_name(key: str) -> str:
 
 
 def openmmlab_name(key: str) -> str:
-    """What OpenMMLab calls a tensor of this project's DIC.
+    """Return OpenMMLab's name of a tensor of this project's DIC.
 
     >>> openmmlab_name('first_block.groups.uptran.0.0.weight')
     'first_block.lr_blocks.0.0.weight'
@@ -125,7 +125,7 @@ def openmmlab_name(key: str) -> str:
 
 
 def openmmlab_light_cnn_name(key: str) -> str:
-    """What OpenMMLab calls a tensor of the paper's LightCNN.
+    """Return OpenMMLab's name of a tensor of the paper's LightCNN.
 
     >>> openmmlab_light_cnn_name('features.4.conv_a.filter.weight')
     'features.5.filter.weight'

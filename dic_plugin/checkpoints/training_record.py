@@ -12,7 +12,7 @@ GT_SIZE = 128  # side of the faces that a network puts out, in every recipe unle
 
 
 def training_record(opt: Mapping[str, Any], network: str) -> Dict[str, Any]:
-    """The record of a training.
+    """Return the record of a training.
 
     Args:
         opt: the options of the training.

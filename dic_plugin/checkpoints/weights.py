@@ -68,7 +68,7 @@ def read_weights(path: str) -> Weights:
 
 
 def build_network(weights: Weights, path: str) -> DIC:
-    """The network with its weights, in evaluation mode, on the CPU.
+    """Return the network with its weights, in evaluation mode, on the CPU.
 
     Raises:
         CheckpointError: the weights are not exactly those of the network, or not finite; names the tensors.
@@ -86,7 +86,7 @@ def build_network(weights: Weights, path: str) -> DIC:
 
 
 def _record(content: Mapping[str, Any]) -> Dict[str, Any]:
-    """What of the training's record is there and makes sense; nothing in files of others."""
+    """Return the valid parts of the training record; an empty dict for files of other projects."""
     record = content.get(RECORD)
     if not isinstance(record, Mapping):
         return {}
@@ -98,7 +98,7 @@ def _record(content: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _options(params: Mapping[str, Tensor], path: str) -> Tuple[Dict[str, Any], List[str]]:
-    """Arguments of DIC as far as shapes tell, and what they do not tell, in words."""
+    """Return the arguments of DIC that follow from shapes, and notes about those that do not."""
     if 'first_block.compress_in.0.weight' not in params:
         raise CheckpointError(f'{path}: holds no DIC (no first_block.compress_in.0.weight), but '
                               f'{", ".join(list(params)[:3])}, ...; expected the weights of a DIC or of a DICGAN\'s '

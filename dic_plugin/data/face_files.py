@@ -65,7 +65,7 @@ class FaceFiles:
         return len(self.names)
 
     def read(self, index: int) -> np.ndarray:
-        """Image ``index`` as uint8 RGB, (H, W, 3). Errors (FileNotFoundError, KeyError, ValueError) name it."""
+        """Read image ``index`` as uint8 RGB, (H, W, 3). Errors (FileNotFoundError, KeyError, ValueError) name it."""
         if self.backend == 'disk':
             if not os.path.isfile(self.paths[index]):
                 raise FileNotFoundError(f'The image {self.paths[index]!r} does not exist, though it was listed.')
@@ -80,7 +80,7 @@ class FaceFiles:
 
 
 def _read_meta_info(path: str) -> List[str]:
-    """Names in a meta_info file of BasicSR: ``name.png (h,w,c) ...`` or plain names, one a line."""
+    """Read the names in a meta_info file of BasicSR: ``name.png (h,w,c) ...`` or plain names, one a line."""
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f'The list of images {path!r} does not exist; expected one image name a line, as BasicSR '

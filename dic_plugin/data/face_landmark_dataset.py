@@ -118,7 +118,7 @@ class FaceLandmarkDataset(data.Dataset):
         return landmarks
 
     def _check_belong_together(self, subset: bool) -> None:
-        """Every image must have landmarks and, unless a list selects some of the images, every face an image."""
+        """Check that every image has landmarks and, unless a list selects some of the images, every face an image."""
         without = [name for name in self.files.names if name not in self.row_of]
         if without:
             raise ValueError(f'{self.annotation_file}: has no landmarks for {without[0]!r} ({len(without)} of '

@@ -18,7 +18,7 @@ COMMON_KEYS = {'gt_size': whole(1), 'use_hflip': flag, 'mean': None, 'std': None
 
 
 def describe(opt: Mapping) -> str:
-    """Where a dataset stands in the option file, for messages: ``'datasets:train (FaceLandmarkDataset)'``."""
+    """Return the place of a dataset in the option file, for messages: ``'datasets:train (FaceLandmarkDataset)'``."""
     return f"datasets:{opt.get('phase', '?')} ({opt.get('type', 'face dataset')})"
 
 
@@ -100,7 +100,7 @@ class FaceTransform:
 
 
 def whole_number(opt: Mapping, key: str, smallest: int = 1, default: Optional[int] = None) -> int:
-    """The value of an option, which must be a whole number of at least ``smallest``."""
+    """Return the value of an option, which must be a whole number of at least ``smallest``."""
     value = opt.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < smallest:
         hint = ' (BasicSR copies it from the top of the option file)' if key == 'scale' else ''

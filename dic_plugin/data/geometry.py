@@ -49,7 +49,7 @@ def rotate_quarter_turns(img: np.ndarray, landmarks: Optional[np.ndarray], turns
 
 
 def aspect_crop_box(width: int, height: int, landmarks: Optional[np.ndarray], ratio: float) -> Box:
-    """The part of an image that, resized back to the whole, distorts a face by ``ratio`` (Helen's recipe).
+    """Return the part of an image that, resized back to the whole, distorts a face by ``ratio`` (Helen's recipe).
 
     As in the published code: for a ratio below 1 the box keeps the width and takes ``ratio`` of the height, so that
     faces become taller; above 1 it keeps the height and takes 1 / ``ratio`` of the width. It is centred on the
@@ -79,7 +79,7 @@ def aspect_crop_box(width: int, height: int, landmarks: Optional[np.ndarray], ra
 
 
 def _crop_interval(size: int, length: float, first: int, last: int) -> Tuple[int, int]:
-    """``length`` out of ``size`` pixels, about the middle of ``first``..``last``, which it holds if they are inside."""
+    """Return ``length`` of ``size`` pixels around ``first``..``last``, which are included if they are inside."""
     first, last = max(first, 0), min(last, size - 1)
     length = min(max(int(round(length)), last - first + 1, 1), size)
     start = min(max(int(round((first + last + 1 - length) / 2)), 0), size - length)

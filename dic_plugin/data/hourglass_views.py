@@ -19,7 +19,7 @@ SIGMA_SR = 1.0
 
 
 def make_view(kind: str, lq: Tensor, gt: Tensor, quality: Tensor) -> Tensor:
-    """One kind of view of every face of a batch.
+    """Return one kind of view of every face of a batch.
 
     ``bicubic``: ``lq`` enlarged. ``blurred``: ``gt`` under a Gaussian of sigma 4 (quality 0) to 1 pixel (quality 1).
     ``sr_like``: from ``bicubic`` (quality 0) to a slightly blurred ``gt`` (quality 1). ``sharp``: ``gt``.
@@ -56,7 +56,7 @@ def _blur(img: Tensor, sigma: Tensor) -> Tensor:
 
 
 def draw_views(lq: Tensor, gt: Tensor, kinds: Sequence[str], num_steps: int) -> List[Tensor]:
-    """Views for the passes of a hourglass: for every face and pass a random kind and quality, from worse to better.
+    """Return views for the passes of an hourglass: random kind and quality per face and pass, from worse to better.
 
     Random numbers come from PyTorch's generator on the CPU, which BasicSR seeds.
 

@@ -29,7 +29,7 @@ class SharedFaceCache:
         self.checksums = _shared_array((num, ), np.uint32)
 
     def get(self, index: int) -> Optional[Tuple[np.ndarray, np.ndarray]]:
-        """The image and the landmarks of face ``index`` (views, not to be changed), or None if it was not put yet."""
+        """Return image and landmarks of face ``index`` (views, not to be changed), or None if it is not stored yet."""
         img, landmarks = self.images[index], self.landmarks[index]
         checksum = self.checksums[index]
         return (img, landmarks) if checksum and checksum == _checksum(img, landmarks) else None

@@ -23,7 +23,7 @@ class Caution(NamedTuple):
 
 
 def cautions_of(crop: FaceCrop, image: np.ndarray, jpeg: bool, input_size: int) -> List[Caution]:
-    """What there is to say about one face.
+    """Return the warnings about one face.
 
     Args:
         crop: the face.
@@ -56,7 +56,7 @@ def cautions_of(crop: FaceCrop, image: np.ndarray, jpeg: bool, input_size: int) 
 
 
 def weights_cautions(trained_on: Optional[Tuple[str, str]], wanted: Optional[str], photographs: bool) -> List[str]:
-    """What there is to say about weights.
+    """Return the warnings about weights.
 
     Args:
         trained_on: name and type of the training set, as the checkpoint records it.
@@ -76,7 +76,7 @@ def weights_cautions(trained_on: Optional[Tuple[str, str]], wanted: Optional[str
 
 
 def letterbox(image: np.ndarray) -> Optional[str]:
-    """The bars on two opposite sides of an image, in words; None where there are none.
+    """Describe the bars on two opposite sides of an image; None if there are none.
 
     >>> image = np.random.RandomState(0).randint(0, 256, (40, 40, 3), np.uint8)
     >>> image[:5] = image[-4:] = 0
@@ -92,7 +92,7 @@ def letterbox(image: np.ndarray) -> Optional[str]:
 
 
 def _bar(lines: np.ndarray) -> int:
-    """How many of the first lines are of the first pixel's colour."""
+    """Return how many of the first lines have the first pixel's colour."""
     differs = np.abs(lines.astype(int) - lines[0, 0]).max(axis=(1, 2)) > EVEN
     return int(differs.argmax()) if differs.any() else len(lines)
 

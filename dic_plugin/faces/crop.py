@@ -28,7 +28,7 @@ class Placement(NamedTuple):
 
 
 def square_around(landmarks: np.ndarray, margin: float = MARGIN) -> Box:
-    """The square centred on the landmarks' bounding box, with ``1 + 2 * margin`` times its larger side.
+    """Return the square centred on the landmarks' bounding box, with ``1 + 2 * margin`` times its larger side.
 
     Args:
         landmarks: (K, 2), finite.
@@ -47,7 +47,7 @@ def square_around(landmarks: np.ndarray, margin: float = MARGIN) -> Box:
 
 
 def square_of_box(box: Box) -> Box:
-    """The box itself if it is square, otherwise grown along its shorter side about its centre.
+    """Return the box as a square: its shorter side is extended on both ends.
 
     Raises:
         ValueError: the box is empty.
@@ -82,7 +82,7 @@ def place(box: Box, landmarks: np.ndarray, width: int, height: int) -> Placement
 
 
 def cut(img: np.ndarray, placement: Placement, landmarks: np.ndarray, size: int) -> Tuple[np.ndarray, np.ndarray]:
-    """The crop, resized with Pillow's bicubic filter; what lies outside the photograph repeats its outermost pixels.
+    """Cut out the crop and resize it with Pillow's bicubic filter; the photograph's border pixels are repeated.
 
     Args:
         img: The photograph, uint8 (H, W, C).
@@ -113,13 +113,13 @@ def cut(img: np.ndarray, placement: Placement, landmarks: np.ndarray, size: int)
 
 
 def _outermost_pixels(landmarks: np.ndarray) -> Tuple[Tuple[int, int], Tuple[int, int]]:
-    """Column and row of the pixels that the landmarks furthest to the left and top, right and bottom lie in."""
+    """Return column and row of the pixels that the landmarks furthest to the left and top, right and bottom lie in."""
     low, high = landmarks.min(axis=0), landmarks.max(axis=0)
     return (_round(low[0]), _round(low[1])), (_round(high[0]), _round(high[1]))
 
 
 def _shift(start: int, side: int, length: int, first: int, last: int) -> int:
-    """The smallest move that leaves least of ``start``..``start + side`` outside 0..``length``, but no landmark."""
+    """Return the smallest move that leaves least of ``start``..``start + side`` outside 0..``length``, no landmark."""
     spare = length - side
     shift = min(max(start, min(spare, 0)), max(spare, 0)) - start
     if shift > 0:

@@ -32,7 +32,7 @@ class FaceCrop:
         return self.box[2] - self.box[0]
 
     def to_photograph(self, landmarks: np.ndarray) -> np.ndarray:
-        """Landmarks ``K,2`` in pixels of ``crop`` or of the result, in pixels of the photograph."""
+        """Convert landmarks ``K,2`` from pixels of ``crop`` or of the result to pixels of the photograph."""
         return (landmarks + 0.5) * (self.side / len(self.crop)) - 0.5 + np.array(self.box[:2])
 
 
@@ -82,5 +82,5 @@ def _crop(photo: np.ndarray, placement: Placement, input_size: int, upscale: int
 
 
 def enlarge(image: np.ndarray, size: int) -> np.ndarray:
-    """A square image in another size, by Pillow's bicubic filter: what a result is compared with."""
+    """Resize a square image with Pillow's bicubic filter, for comparison with a result."""
     return mmcv.imresize(image, (size, size), interpolation='bicubic', backend='pillow')

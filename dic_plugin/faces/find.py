@@ -13,7 +13,7 @@ SAME_FACE = 0.4  # of the smaller box of landmarks inside the other; a tile may 
 
 
 def find_faces(photo: np.ndarray, detector: Detector, min_face: Optional[int] = None) -> List[FoundFace]:
-    """Faces with their landmarks, the largest first.
+    """Find faces with their landmarks, the largest first.
 
     A small photograph is enlarged before it is searched, so that faces of 10 pixels on are found in one of 250. A large
     one is searched as it is for the training data: dlib shrinks it to 1000 pixels and finds faces that fill at least
@@ -56,7 +56,7 @@ def _search(img: np.ndarray, origin: Tuple[int, int], zoom: float, detector: Det
 
 
 def _tiles(photo: np.ndarray, side: int) -> Iterator[Tuple[int, int, np.ndarray]]:
-    """Overlapping by a third, so that a small face lies in one of them as a whole: x0, y0 and the pixels."""
+    """Yield x0, y0 and the pixels of tiles that overlap by a third, so that one of them contains each small face."""
     height, width = photo.shape[:2]
     for y0 in _starts(height, side):
         for x0 in _starts(width, side):
@@ -73,7 +73,7 @@ def _starts(length: int, side: int) -> List[int]:
 
 
 def _sides(face: FoundFace) -> np.ndarray:
-    """Width and height of the landmarks' bounding box; zeros where there is none."""
+    """Return width and height of the landmarks' bounding box; zeros if there is none."""
     if not len(face.landmarks) or not np.isfinite(face.landmarks).all():
         return np.zeros(2)
     return face.landmarks.max(axis=0) - face.landmarks.min(axis=0)

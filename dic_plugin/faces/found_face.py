@@ -42,4 +42,4 @@ class Detector(Protocol):
     model: Optional[str]
 
     def find(self, img: np.ndarray) -> List[FoundFace]:
-        """Every face of a whole photograph, uint8 RGB (H, W, 3); an empty list where there is none."""
+        """Return all faces of a photograph, uint8 RGB (H, W, 3); an empty list if there are none."""

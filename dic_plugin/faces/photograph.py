@@ -70,7 +70,7 @@ def faces_of_photograph(path: str,
 
 
 def read_photograph(path: str) -> np.ndarray:
-    """A photograph as it is shown, uint8 RGB (H, W, 3).
+    """Read a photograph as it is displayed, uint8 RGB (H, W, 3).
 
     Raises:
         Skipped: it cannot be read or decoded, with the reason.
@@ -91,7 +91,7 @@ def read_photograph(path: str) -> np.ndarray:
 
 
 def _is_truncated_jpeg(content: bytes) -> bool:
-    """Whether the last scan of a JPEG has no end; OpenCV 4 fills such an image up with grey, and says nothing."""
+    """Return whether the last scan of a JPEG has no end; OpenCV 4 fills such an image with grey without an error."""
     if content[:2] != b'\xff\xd8' or content[-2:] == b'\xff\xd9':
         return False
     # Some cameras append data of their own behind the end, so that it may stand before the end of the file.

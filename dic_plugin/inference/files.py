@@ -15,7 +15,7 @@ _SAME = {'.jpeg': '.jpg', '.png': '.png', '.jpg': '.jpg', '.webp': '.webp'}  # w
 
 
 def list_files(inputs: Sequence[str]) -> Tuple[List[str], List[Tuple[str, str]]]:
-    """The files that these names mean, each once.
+    """Return the files that these names mean, each once.
 
     Args:
         inputs: files, folders (their images, not those of subfolders) and globs (``**`` reaches into subfolders).
@@ -45,7 +45,7 @@ def list_files(inputs: Sequence[str]) -> Tuple[List[str], List[Tuple[str, str]]]
 
 
 def result_names(files: Sequence[str]) -> List[str]:
-    """What the results of each file are called, without number, suffix and extension: no name twice.
+    """Return different names for the results of each file, without number, suffix and extension.
 
     >>> result_names(['a/face.png', 'b/face.png', 'b/face.jpg', 'hat.png'])
     ['face', 'face_2', 'face_3', 'hat']
@@ -65,7 +65,7 @@ def result_names(files: Sequence[str]) -> List[str]:
 
 
 def extension(ext: str, path: str) -> str:
-    """The extension of results, such as '.png'; for 'auto' that of the source, or '.png' where it cannot be kept."""
+    """Return the extension of results, such as '.png'; for 'auto' that of the source if it can be written."""
     return _SAME.get(os.path.splitext(path)[1].lower(), '.png') if ext == 'auto' else f'.{ext}'
 
 

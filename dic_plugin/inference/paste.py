@@ -12,7 +12,7 @@ MAX_PIXELS = 64e6  # of an enlarged photograph
 
 
 def paste_factor(sides: Sequence[int], face_size: int, upscale: int, width: int, height: int) -> int:
-    """By which whole number a photograph is enlarged, so that no restored face has to shrink.
+    """Return the whole number by which a photograph is enlarged, so that no restored face has to shrink.
 
     Args:
         sides: of the faces' squares in the photograph.
@@ -29,7 +29,7 @@ def paste_factor(sides: Sequence[int], face_size: int, upscale: int, width: int,
 
 
 def enlarge_photograph(photo: np.ndarray, factor: int) -> np.ndarray:
-    """The photograph, uint8 (H, W, 3), ``factor`` times as wide and high, by Pillow's bicubic filter."""
+    """Enlarge a photograph, uint8 (H, W, 3), ``factor`` times with Pillow's bicubic filter."""
     if factor == 1:
         return photo.copy()
     height, width = photo.shape[:2]
@@ -63,7 +63,7 @@ def paste_face(canvas: np.ndarray, face: np.ndarray, box: Box, factor: int) -> N
 
 
 def feather(side: int) -> np.ndarray:
-    """Mask ``side,side`` in [0, 1]: near 0 at the border, 1 from FEATHER of the side inwards."""
+    """Return a mask ``side,side`` in [0, 1]: near 0 at the border, 1 from FEATHER of the side inwards."""
     distance = np.minimum(np.arange(side), np.arange(side)[::-1]) + 0.5
     profile = 0.5 - 0.5 * np.cos(np.pi * np.clip(distance / (FEATHER * side), 0, 1))
     return (profile[:, None] * profile).astype(np.float32)

@@ -136,7 +136,7 @@ class FaceRestorer:
 
 
 def pick_device(device: Optional[Union[str, torch.device]] = None) -> torch.device:
-    """The device of that name; without one, a GPU if there is one, else the CPU.
+    """Return the device of that name; by default a GPU if there is one, else the CPU.
 
     Raises:
         ValueError: there is no such device here.
@@ -167,7 +167,7 @@ def _pick_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def _to_batch(images: Union[np.ndarray, Sequence[np.ndarray]], multiple: int) -> torch.Tensor:
-    """``B,3,h,w`` uint8."""
+    """Return the images as a batch ``B,3,h,w``, uint8."""
     if isinstance(images, np.ndarray) and images.ndim == 3:
         raise ValueError(f'images is one array {images.shape}; expected several faces, (B, h, w, 3), or a list of '
                          'them: one face is images[None].')

@@ -11,7 +11,7 @@ from dic_plugin.utils.drawing import GAP, Tile, draw_strip
 
 
 def draw_face_strip(crop: FaceCrop, steps: List[RestoredStep], index: int) -> np.ndarray:
-    """Two rows: what became of the face, step by step; and the attention of the last step on the face that led to it.
+    """Draw two rows: the face after each step, and the attention of the last step on the face that led to it.
 
     Args:
         crop: the face as it was found.
@@ -40,7 +40,7 @@ def draw_face_strip(crop: FaceCrop, steps: List[RestoredStep], index: int) -> np
 
 
 def attention_overlay(attention: np.ndarray, face: np.ndarray) -> np.ndarray:
-    """Attention of one component, ``h,w`` in [0, 1], as colour over a darkened grey face ``H,W,3`` uint8 RGB.
+    """Draw the attention of one component, ``h,w`` in [0, 1], in colour over a darkened grey face ``H,W,3`` uint8 RGB.
 
     Where all of C components count alike (1 / C), as they do away from landmarks, the map is dark.
     """

@@ -53,7 +53,7 @@ NORMS: Dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def nrmse(landmarks: np.ndarray, gt_landmarks: np.ndarray, norm: str = 'inter_ocular') -> np.ndarray:
-    """Root mean square distance between landmarks, as a part of a length of the face, for every face.
+    """Return the root mean square distance between landmarks of each face, divided by a length of the face.
 
     Args:
         landmarks: found, ``...,K,2``, (x, y) in pixels.

@@ -12,7 +12,7 @@ HEATMAP_STRIDE = 4  # image pixels per heatmap cell
 
 
 def render_heatmaps(landmarks: Tensor, size: Tuple[int, int], sigma: float = 1.0) -> Tensor:
-    """Target heatmaps: a Gaussian of height 1 at every landmark (paper section 3.4).
+    """Draw target heatmaps: a Gaussian of height 1 at each landmark (paper section 3.4).
 
     Args:
         landmarks: ``...,K,2``, (x, y) in image pixels. Of a landmark outside the image only the part inside is drawn.
@@ -39,7 +39,7 @@ def _profile(centre: Tensor, length: int, sigma: float) -> Tensor:
 
 
 def decode_heatmaps(heatmap: Tensor, subpixel: bool = True) -> Tensor:
-    """Landmarks at the heatmaps' peaks.
+    """Return the landmarks at the heatmaps' peaks.
 
     Args:
         heatmap: ``...,K,h,w``, h and w at least 2.
@@ -67,7 +67,7 @@ def decode_heatmaps(heatmap: Tensor, subpixel: bool = True) -> Tensor:
 
 
 def _parabola_offset(flat: Tensor, peak: Tensor, position: Tensor, stride: int, length: int) -> Tensor:
-    """Where the parabola through the logarithms at position - 1, position and position + 1 peaks: -0.5 to 0.5 cells."""
+    """Return the peak, -0.5 to 0.5, of the parabola through the logarithms at position - 1, position, position + 1."""
     inside = (position > 0) & (position < length - 1)
     before, after = (flat.gather(-1, torch.where(inside, peak + shift, peak)) for shift in (-stride, stride))
     # predicted maps may dip below zero beside the peak

@@ -41,7 +41,7 @@ Grouping = Sequence[Sequence[Union[int, str]]]
 
 
 def component_groups(num_keypoints: int, groups: Optional[Grouping] = None) -> List[List[int]]:
-    """Landmark indices of every facial component.
+    """Return the landmark indices of each facial component.
 
     Args:
         num_keypoints: number of landmarks, K.
@@ -85,7 +85,7 @@ def _expand(number: int, group: Sequence[Union[int, str]], num_keypoints: int) -
 
 
 def flip_permutation(num_keypoints: int) -> np.ndarray:
-    """Which landmark takes which one's place when the image is mirrored left to right.
+    """Return the permutation of landmarks for an image that is mirrored left to right.
 
     With ``p`` the result, the landmarks of the mirrored image are ``mirrored[p]``, ``mirrored`` being the coordinates
     with x replaced by width - 1 - x. Applying ``p`` twice changes nothing. (The published code permutes points inside

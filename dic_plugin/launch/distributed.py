@@ -76,7 +76,7 @@ def _adopt_slurm(port: Optional[int]) -> None:
 
 
 def model_to_cpu_device(self: Any, net: nn.Module) -> nn.Module:
-    """As BaseModel's ``model_to_device`` of a distributed run, which asks for the current GPU, on a CPU."""
+    """Replace BaseModel's ``model_to_device`` of a distributed run, which asks for the current GPU, on a CPU."""
     return DistributedDataParallel(
         net.to(self.device), find_unused_parameters=bool(self.opt.get('find_unused_parameters')))
 

@@ -127,7 +127,7 @@ class Progress:
         self.between = lambda: None  # called between two iterations
 
     def _position(self, state: Mapping[str, Any], per_epoch: int) -> Any:
-        """The epoch of the next iteration, and the faces of it that were seen already."""
+        """Return the epoch of the next iteration and the number of its faces that were seen already."""
         saved = state.get('sampler')
         if saved is None:  # saved by BasicSR itself, which counts from the beginning of the epoch
             saved = dict(seen=(state['iter'] - state['epoch'] * per_epoch) * self.faces_per_iteration,

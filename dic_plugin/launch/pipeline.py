@@ -60,7 +60,7 @@ class NotSaved(Exception):
 
 @contextmanager
 def _standing_in(owner: Any, **functions: Callable) -> Iterator[None]:
-    """Inside, attributes of a module or a class are others."""
+    """Replace attributes of a module or a class inside a ``with`` statement."""
     missing = object()
     before = {name: vars(owner).get(name, missing) for name in functions}
     for name, function in functions.items():
@@ -144,7 +144,7 @@ class _Run:
         return 0
 
     def _functions(self, stock: Mapping[str, Callable]) -> Dict[str, Callable]:
-        """The functions that stand in for those that the loop's module calls by these names."""
+        """Return the functions that replace those of the loop's module with these names."""
 
         def parse_options(root_path: str, is_train: bool = True) -> Tuple[Dict[str, Any], Any]:
             opt, args = stock['parse_options'](root_path, is_train=is_train)
@@ -193,7 +193,7 @@ class _Run:
 
     # ------------------------------------------------------------- before anything is written
     def _prepared(self, given: Dict[str, Any]) -> Dict[str, Any]:
-        """The options as meant, after everything that they ask for was built.
+        """Build everything that the options name; returns the options as meant.
 
         Raises:
             OptionError: something of them is impossible or cannot be built.
@@ -234,7 +234,7 @@ class _Run:
         return next(self.datasets[phase] for phase, opt in self.opt['datasets'].items() if opt is dataset_opt)
 
     def _loaders(self, opt: Mapping[str, Any], logger: logging.Logger) -> Tuple[Any, Any, List[Any], int, int]:
-        """Stands in for BasicSR's ``create_train_val_dataloader``."""
+        """Replace BasicSR's ``create_train_val_dataloader``."""
         self._replay_log()
         train_opt = opt['datasets']['train']
         logger.info('Training statistics:'
@@ -272,7 +272,7 @@ class _Run:
 
         @master_only
         def save_training_state(self: Any, epoch: int, current_iter: int) -> None:
-            """As BaseModel's, whole or not at all, with the position among the faces of the epoch."""
+            """Save as BaseModel does, but atomically, and with the position among the faces of the epoch."""
             if current_iter == -1:
                 return
             state = dict(
@@ -348,7 +348,7 @@ class _Run:
     # ------------------------------------------------------------- the log
     @contextmanager
     def _own_logger(self) -> Iterator[None]:
-        """Inside, BasicSR's logger is new; what it is told before the log's file is open is kept for it."""
+        """Use a new logger for BasicSR in a ``with`` statement; messages before the log file is open are kept."""
         logger = logging.getLogger('basicsr')
         before = logger.handlers, logger.level, logger.propagate, basicsr_logger.initialized_logger.pop('basicsr', None)
         logger.handlers = [self.early_log]

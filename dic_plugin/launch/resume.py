@@ -59,7 +59,7 @@ def is_of_another_experiment(opt: Mapping[str, Any]) -> bool:
 
 
 def _models_beside(state_path: str, opt: Mapping[str, Any]) -> str:
-    """The folder with the networks of a training state."""
+    """Return the folder with the networks of a training state."""
     if not is_of_another_experiment({**opt, 'path': {**opt['path'], 'resume_state': state_path}}):
         return opt['path']['models']
     return osp.join(osp.dirname(osp.dirname(osp.abspath(state_path))), 'models')
@@ -91,7 +91,7 @@ def _newest_first(folder: str) -> List[str]:
 
 
 def _load(path: str, opt: Mapping[str, Any]) -> Dict[str, Any]:
-    """The training state in a file, if its networks are there.
+    """Load the training state in a file if its networks exist.
 
     Raises:
         CheckpointError: the file or a network's cannot be used.

@@ -49,7 +49,7 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Inside, signals are noted, also where SIGINT was ignored, as in a background job of a script."""
+        """Note signals inside a ``with`` statement, also if SIGINT was ignored, as in a background job of a script."""
         before: List[Any] = [signal.signal(signum, self._note) for signum in SIGNALS]
         try:
             yield
@@ -71,7 +71,7 @@ def keep_running(worker_init: Optional[Callable[[int], None]], worker_id: int) -
 
 @contextmanager
 def ending_children() -> Iterator[None]:
-    """At its end, kill the loader workers that were started inside.
+    """Kill the loader workers that were started inside a ``with`` statement when it ends.
 
     Python would end them by SIGTERM, which they ignore, and then wait for them.
     """

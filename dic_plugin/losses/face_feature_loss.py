@@ -49,11 +49,11 @@ class FaceFeatureLoss(nn.Module):
         self.requires_grad_(False).train(False)
 
     def train(self, mode: bool = True) -> 'FaceFeatureLoss':
-        """Nothing here is trained, so ``mode`` is ignored."""
+        """Stay in evaluation mode, because nothing here is trained."""
         return super().train(False)
 
     def forward(self, x: Tensor, gt: Tensor) -> Tuple[Tensor, None]:
-        """Weighted loss, and None in place of the style loss that BasicSR's models expect beside it.
+        """Return the weighted loss, and None in place of the style loss that BasicSR's models expect beside it.
 
         Args:
             x: restored faces, RGB in [0, 1], ``B,3,H,W`` (128x128 as published).

@@ -29,7 +29,7 @@ class LandmarkHeatmapLoss(nn.Module):
         self.sigma = sigma
 
     def target(self, landmarks: Tensor, size: Tuple[int, int]) -> Tensor:
-        """Heatmaps ``B,K,h,w``, size = (h, w), of landmarks ``B,K,2`` in image pixels, on the landmarks' device."""
+        """Draw heatmaps ``B,K,h,w``, size = (h, w), of landmarks ``B,K,2`` in image pixels, on their device."""
         return render_heatmaps(landmarks, size, self.sigma)
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:

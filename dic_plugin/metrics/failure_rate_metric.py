@@ -11,7 +11,7 @@ def calculate_failure_rate(landmarks: np.ndarray,
                            norm: str = 'inter_ocular',
                            threshold: float = 0.1,
                            **kwargs) -> float:
-    """1 where the NRMSE of a face's landmarks is above the threshold, else 0; its mean over faces is the failure rate.
+    """Return 1 if the NRMSE of a face's landmarks is above the threshold, else 0; the mean is the failure rate.
 
     Other keywords are ignored: those that BasicSR passes to every metric (img, img2, better) and found_by, which the
     model reads.

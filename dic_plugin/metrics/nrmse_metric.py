@@ -7,7 +7,7 @@ from dic_plugin.landmarks.errors import nrmse
 
 @METRIC_REGISTRY.register()
 def calculate_nrmse(landmarks: np.ndarray, gt_landmarks: np.ndarray, norm: str = 'inter_ocular', **kwargs) -> float:
-    """Normalised root mean square error of one face's landmarks, see ``dic_plugin.landmarks.errors.nrmse``.
+    """Return the normalised root mean square error of one face's landmarks, see ``dic_plugin.landmarks.errors.nrmse``.
 
     Other keywords are ignored: those that BasicSR passes to every metric (img, img2, better) and found_by, which the
     model reads.

@@ -27,13 +27,13 @@ _native: ContextVar[bool] = ContextVar('native', default=True)
 
 
 def native_is_available() -> bool:
-    """Whether the native operation was built and this CPU can run it (AVX2 or AVX-512)."""
+    """Return whether the native operation was built and runs on this CPU (AVX2 or AVX-512)."""
     return native_conv.level() > 0
 
 
 @contextmanager
 def native(enabled: bool) -> Iterator[None]:
-    """Inside, the native operation is used where it can be (True) or nowhere (False, for comparisons)."""
+    """Use the native operation wherever possible (True) or nowhere (False, for comparisons) in a ``with`` statement."""
     token = _native.set(enabled)
     try:
         yield
@@ -72,7 +72,7 @@ def conv_act(maps: Sequence[Tensor],
              slope: Slope = None,
              residual: Optional[Tensor] = None,
              out: Optional[Tensor] = None) -> Tensor:
-    """act(layer(cat(maps))) + residual.
+    """Return act(layer(cat(maps))) + residual.
 
     Native where there is a library for this CPU, everything is float32 on the CPU, the layer is an ordinary one without
     hooks that takes these maps, and nobody looks on (torch.compile, tracing, export, dispatch modes, forward-mode
@@ -114,7 +114,7 @@ def conv_act(maps: Sequence[Tensor],
 
 
 def reuses_memory(x: Tensor) -> bool:
-    """Whether conv_act on a map like ``x`` would use ``out``: native, and without recording gradients."""
+    """Return whether conv_act on a map like ``x`` would use ``out``: natively, and without recording gradients."""
     return not torch.is_grad_enabled() and _type_for(x) is not None
 
 
@@ -128,7 +128,7 @@ def _torch_conv_act(maps: Sequence[Tensor], layer: Convolution, slope: Slope, re
 
 
 def _call(layer: Convolution, x: Tensor) -> Tensor:
-    """layer(x), also where torch's own backward pass refuses the strides of lay_out_weights (small maps on a CPU)."""
+    """Return layer(x), also where torch's backward pass refuses the strides of lay_out_weights (small maps, CPU)."""
     weight = layer.weight
     _, channels, height, width = weight.shape
     # not is_contiguous(memory_format=torch.channels_last): it looks past dimensions of 1, the backward pass does not
@@ -140,7 +140,7 @@ def _call(layer: Convolution, x: Tensor) -> Tensor:
 
 
 def _native_type(maps: Sequence[Tensor], layer: Convolution, residual: Optional[Tensor]) -> Optional[torch.dtype]:
-    """The type in which the native operation computes this, or None if it does not."""
+    """Return the type in which the native operation computes this, or None if it does not."""
     if not (_is_ordinary(layer) and _takes(layer, maps)):
         return None
     tensors = [layer.weight] if layer.bias is None else [layer.weight, layer.bias]
@@ -195,7 +195,7 @@ def _is_watched() -> bool:
 
 
 def _is_ordinary(layer: Convolution) -> bool:
-    """Whether the layer is nothing but a convolution that the native operation knows."""
+    """Return whether the layer is a convolution that the native operation computes."""
     transposed = type(layer) is nn.ConvTranspose2d
     return ((transposed or type(layer) is nn.Conv2d) and isinstance(layer.padding, tuple)
             and layer.padding[0] == layer.padding[1] and layer.stride[0] == layer.stride[1] and layer.dilation == (1, 1)
@@ -212,7 +212,7 @@ def has_hooks(layer: nn.Module) -> bool:
 
 
 def _takes(layer: Convolution, maps: Sequence[Tensor]) -> bool:
-    """Whether the layer takes maps of these shapes, and gives more than nothing."""
+    """Return whether the layer accepts maps of these shapes and its output is not empty."""
     shapes = [tuple(x.shape) for x in maps]
     if any([len(shape) != 4 for shape in shapes]) or (layer.groups > 1 and len(maps) > 1):
         return False
@@ -242,7 +242,7 @@ def _out_shape(maps: Sequence[Tensor], layer: Convolution) -> Tuple[int, ...]:
 
 
 def _grouped(weight: Tensor, layer: Convolution) -> Tensor:
-    """``groups,out,in,kh,kw``, a view."""
+    """Return a view of the weight, ``groups,out,in,kh,kw``."""
     grouped = weight[None] if layer.groups == 1 else weight.unflatten(0, (layer.groups, -1))
     return grouped.transpose(1, 2) if isinstance(layer, nn.ConvTranspose2d) else grouped
 
@@ -296,7 +296,7 @@ def _flat(x: Tensor) -> Tensor:
 
 def _grad_maps(grad: Tensor, weight: Tensor, layer: Convolution, maps: Sequence[Tensor],
                needed: Sequence[bool]) -> List[Optional[Tensor]]:
-    """The convolution turned round: from its outputs to its inputs."""
+    """Return the gradients of the maps: the transposed convolution of the output's gradient."""
     turned = _grouped(weight, layer).transpose(1, 2)
     transposed = not isinstance(layer, nn.ConvTranspose2d)
     grads: List[Optional[Tensor]] = []

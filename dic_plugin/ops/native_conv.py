@@ -60,14 +60,14 @@ def _library() -> Optional[ctypes.CDLL]:
 
 @lru_cache(maxsize=None)
 def level() -> int:
-    """How float32 is computed: AVX512 or AVX2; 0: there is no library, or the CPU has neither."""
+    """Return how float32 is computed: AVX512 or AVX2; 0 if there is no library or the CPU has neither."""
     library = _library()
     return library.conv_act_level() if library else 0
 
 
 @lru_cache(maxsize=None)
 def bf16_level() -> int:
-    """How bfloat16 is computed: AMX, or 0 where the CPU has none, or the system does not lend it, or it miscounts.
+    """Return how bfloat16 is computed: AMX; 0 if the CPU has none, the system denies it, or its results are wrong.
 
     Without AMX a CPU with AVX-512 multiplies bfloat16 no faster than float32. There is EMULATED_AMX in the library, a
     hundred times slower, by which the tests try everything but the matrix unit itself; here it checks the unit once.
@@ -82,7 +82,7 @@ def bf16_level() -> int:
 
 
 def agree(level: int, other: int) -> bool:
-    """Whether two levels of bfloat16 give the same, but for the order of sums, with every tile and shape of rows."""
+    """Return whether two levels of bfloat16 agree but for the order of sums, with every tile and shape of rows."""
     generator = torch.Generator().manual_seed(0)
     for num_in_ch, num_out_ch, height in ((64, 64, 9), (48, 48, 20), (5, 7, 33)):
         shapes = (1, num_in_ch, height, 17), (1, num_out_ch, num_in_ch, 3, 3)
@@ -99,13 +99,13 @@ def agree(level: int, other: int) -> bool:
 
 
 def can_emulate_amx() -> bool:
-    """Whether this CPU can do what surrounds the emulated matrix unit (AVX512_BF16)."""
+    """Return whether this CPU can run the emulated matrix unit, which needs AVX512_BF16."""
     library = _library()
     return library is not None and library.conv_act_bf16_level() > 0
 
 
 def has_pixel_rows(x: Tensor) -> bool:
-    """Whether the pixels of ``x`` (``B,C,h,w``) follow at equal distances, channels innermost."""
+    """Return whether the pixels of ``x`` (``B,C,h,w``) are at equal distances in memory, channels innermost."""
     batch, channels, height, width = x.shape
     stride = x.stride()
     return ((stride[1] == 1 or channels == 1) and stride[2] == width * stride[3]
@@ -113,7 +113,7 @@ def has_pixel_rows(x: Tensor) -> bool:
 
 
 def pixel_rows(x: Tensor) -> Tensor:
-    """``x`` (``B,C,h,w``) itself if it has pixel rows; else a channels-last copy."""
+    """Return ``x`` (``B,C,h,w``) itself if it has pixel rows; otherwise a channels-last copy."""
     if has_pixel_rows(x):
         return x
     # not .contiguous(): it is content with strides that are ambiguous where a dimension is 1

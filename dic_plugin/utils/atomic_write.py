@@ -8,7 +8,7 @@ from uuid import uuid4
 
 @contextmanager
 def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
-    """A temporary name beside ``path``; what is written there takes its place at the end, or vanishes on an error.
+    """Yield a temporary name beside ``path``; the file written there replaces it at the end, or is removed on an error.
 
     Raises:
         OSError: the file cannot take its place. What was there before is then unchanged.

@@ -25,7 +25,7 @@ class Tile(NamedTuple):
 
 
 def draw_landmarks(image: np.ndarray, landmarks: np.ndarray, zoom: int = ZOOM) -> np.ndarray:
-    """The image enlarged by a whole number, with a dot at every landmark.
+    """Enlarge an image by a whole number and draw a dot at each landmark.
 
     Args:
         image: ``H,W,3`` uint8 BGR.
@@ -44,7 +44,7 @@ def draw_landmarks(image: np.ndarray, landmarks: np.ndarray, zoom: int = ZOOM) -
 
 
 def draw_strip(tiles: List[Tile]) -> np.ndarray:
-    """Tiles side by side, each under its title.
+    """Draw tiles side by side, each under its title.
 
     Every tile is enlarged to the height of the last one times ZOOM, smaller ones (the input) by repeating pixels.
 

@@ -6,7 +6,7 @@ from typing import Iterator
 
 @contextmanager
 def interrupted_once() -> Iterator[None]:
-    """The first Ctrl-C interrupts; those of an impatient user after it do not interrupt the tidying up."""
+    """Let the first Ctrl-C interrupt the block; later ones do not interrupt the cleanup."""
 
     def interrupt(*_) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -282,7 +282,7 @@ class _Check:
 
 
 def _kind_of(parameter: inspect.Parameter) -> Optional[Kind]:
-    """What an argument may hold, as far as its default shows."""
+    """Return the kind of an argument's values, as far as its default shows."""
     if parameter.name.endswith('path'):
         return path
     if isinstance(parameter.default, bool):

@@ -33,7 +33,7 @@ class Kind(NamedTuple):
 
 
 def number(least: float = -math.inf, below: float = math.inf, above: float = -math.inf) -> Kind:
-    """A finite number x with ``least <= x < below`` and ``x > above``."""
+    """Accept a finite number x with ``least <= x < below`` and ``x > above``."""
 
     def read(value: Any) -> Any:
         result = _number(value)
@@ -47,7 +47,7 @@ def number(least: float = -math.inf, below: float = math.inf, above: float = -ma
 
 
 def whole(least: float = -math.inf, most: float = math.inf) -> Kind:
-    """A whole number n with ``least <= n <= most``; 2000.0 and ``2e3`` are read as 2000."""
+    """Accept a whole number n with ``least <= n <= most``; 2000.0 and ``2e3`` are read as 2000."""
 
     def read(value: Any) -> int:
         result = _number(value)
@@ -60,7 +60,7 @@ def whole(least: float = -math.inf, most: float = math.inf) -> Kind:
 
 
 def choice(*values: Any) -> Kind:
-    """One of these values."""
+    """Accept one of these values."""
 
     def read(value: Any) -> Any:
         if value not in values or isinstance(value, bool):
@@ -71,7 +71,7 @@ def choice(*values: Any) -> Kind:
 
 
 def refused(reason: str) -> Kind:
-    """Nothing but ``~``: of an option that would otherwise be passed over in silence. ``reason`` ends the message."""
+    """Accept only ``~``, for an option that would otherwise be ignored silently. ``reason`` ends the message."""
 
     def read(value: Any) -> None:
         raise ValueError

@@ -17,7 +17,7 @@ DETECTORS: Dict[str, Callable[..., Detector]] = {
 
 
 def make_detector(name: str, model: Optional[str] = None) -> Detector:
-    """A detector by its name.
+    """Return a detector by its name.
 
     Args:
         name: One of :data:`DETECTORS`.

@@ -65,7 +65,7 @@ class DlibDetector:
         self.model: Optional[str] = path
 
     def find(self, img: np.ndarray) -> List[FoundFace]:
-        """Every face of a whole photograph, uint8 RGB (H, W, 3), the surest first; none where there is none."""
+        """Find all faces of a photograph, uint8 RGB (H, W, 3), those of highest confidence first."""
         img = np.ascontiguousarray(img)
         height, width = img.shape[:2]
         seen, zoom = img, max(height, width) / MAX_SIDE

@@ -72,7 +72,7 @@ def _open_folder(path: str, photos: List[Photo]) -> Annotations:
 
 
 def _files_below(folder: str, ending: str) -> Dict[str, str]:
-    """Files with an ending in a folder and its subfolders, by their relative path, with '/' and without the ending."""
+    """Return files with an ending below a folder, by their relative path, with '/' and without the ending."""
     files = {}
     for parent, folders, names in os.walk(folder):
         folders.sort()

@@ -69,7 +69,7 @@ def read_dic_list(path: str) -> Dict[str, FoundFace]:
 
 
 def _decode(name: Any) -> str:
-    """A name as text. Python 2 wrote the bytes that the file system had: UTF-8, but for rare files."""
+    """Return a name as text. Python 2 wrote the bytes that the file system had: UTF-8, but for rare files."""
     try:
         return (name if isinstance(name, bytes) else name.encode('latin1')).decode('utf-8')
     except UnicodeError:

@@ -94,7 +94,7 @@ def open_openface_table(path: str, photos: Sequence[Photo]) -> Annotations:
 
 
 def _names_of_frames(path: str, frames: List[int], photos: Sequence[Photo]) -> List[str]:
-    """OpenFace numbers the images of a folder by their sorted names; with one missing, all would shift."""
+    """Return the name of each row's image; OpenFace numbers images in the order of their names."""
     in_order = sorted(photo.relative for photo in photos)
     if set(frames) != set(range(1, len(photos) + 1)):
         raise ValueError(
@@ -142,7 +142,7 @@ def read_openface(path: str) -> OpenFaceTable:
 
 
 def _rows(path: str) -> Iterator[Tuple[int, List[str]]]:
-    """The header and the rows that follow, with their line numbers."""
+    """Yield the header and the rows that follow, with their line numbers."""
     num_fields = None
     with open(path, newline='', encoding='utf-8-sig') as file:
         reader = csv.reader(file, skipinitialspace=True)

@@ -22,7 +22,7 @@ _MAX_DIMENSIONS = 32  # what every NumPy version supports
 
 
 def load_plain_pickle(path: str) -> Any:
-    """The object in a pickle of dicts, lists, tuples, sets, numbers, strings, bytes, NumPy arrays and scalars.
+    """Read a pickle of dicts, lists, tuples, sets, numbers, strings, bytes, NumPy arrays and scalars.
 
     Written by Python 2 or 3 and NumPy 1 or 2, in any protocol. Python 2's byte strings come back as str with one
     character per byte (latin-1); an OrderedDict comes back as a dict, NumPy's scalars as Python's, an array as an
@@ -47,7 +47,7 @@ def load_plain_pickle(path: str) -> Any:
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """The garbage collector looks in vain through millions of new lists, for two thirds of the reading's time."""
+    """Stop the garbage collector, which takes two thirds of the time to search millions of new lists."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -123,7 +123,7 @@ class PlainArray(np.ndarray):
 
 
 def _count(shape: Tuple[int, ...], dtype: PlainDtype) -> int:
-    """Elements in an array, once its shape and dtype are known to be sound."""
+    """Return the number of elements of an array after its shape and dtype are checked."""
     if not isinstance(dtype, PlainDtype):
         raise pickle.UnpicklingError('damaged: an array without a dtype')
     if not isinstance(shape, tuple) or len(shape) > _MAX_DIMENSIONS or not all(
@@ -177,7 +177,7 @@ def _encode(text: str, encoding: str = '') -> bytes:
 
 
 def _bytes(*args: Any) -> bytes:
-    """``bytes()`` and ``bytearray(...)`` as pickles call them; a number would ask for that much memory."""
+    """Replace ``bytes()`` and ``bytearray(...)``; a number as argument would allocate that much memory."""
     if len(args) == 2:
         return _encode(*args)
     if args and not isinstance(args[0], (bytes, list)):

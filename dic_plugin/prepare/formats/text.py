@@ -5,7 +5,7 @@ __all__ = ['parse_numbers', 'read_lines']
 
 
 def read_lines(path: str) -> List[Tuple[int, str]]:
-    """The lines of a text file that are not blank, stripped, with their numbers from 1.
+    """Read the lines of a text file that are not blank, stripped, with their numbers from 1.
 
     Any line ends; a byte-order mark is dropped.
 
@@ -21,7 +21,7 @@ def read_lines(path: str) -> List[Tuple[int, str]]:
 
 
 def parse_numbers(texts: Sequence[str], count: int, path: str, line: int) -> List[float]:
-    """The numbers that a line must hold; NaN is one.
+    """Return the numbers of a line; NaN is one.
 
     Raises:
         ValueError: they are not ``count`` numbers.
