@@ -4,7 +4,7 @@ Importing this package registers its architectures, losses, datasets, models and
 makes ``import basicsr`` work on any torchvision. BasicSR's own option loader does so through one line that every
 shipped option file begins with: ``plugin: !!python/name:dic_plugin.__version__``.
 
-For faces of one's own: ``from dic_plugin import FaceRestorer``.
+To restore faces: ``from dic_plugin import FaceRestorer``.
 """
 from typing import Any
 

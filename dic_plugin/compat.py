@@ -1,4 +1,4 @@
-"""What BasicSR needs to run on today's libraries. Each shim says why it exists and when it can go."""
+"""Shims that BasicSR needs to run on current libraries, each with its reason and when it can be removed."""
 import importlib.util
 import sys
 import types

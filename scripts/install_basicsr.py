@@ -86,7 +86,7 @@ def main(arguments: List[str]) -> None:
     if arguments:
         pip(arguments, patched=True)
         return
-    pip(['install', *BUILD_NEEDS])  # dic_plugin is built with them, too
+    pip(['install', *BUILD_NEEDS])  # dic_plugin is built with them also
     found = importlib.util.find_spec('basicsr')
     if found is not None and found.origin is not None:
         print('BasicSR is installed already.')

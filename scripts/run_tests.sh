@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is needed, checks the formatting, builds the documentation and runs the tests: bash scripts/run_tests.sh [pytest's options]
+# Installs what is needed, checks formatting and types, builds the documentation and runs the tests: bash scripts/run_tests.sh [pytest's options]
 # Can be run again and reuses what is there. DIC_VENV: see setup_env.sh.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -29,6 +29,7 @@ code=(dic_plugin scripts tests basicsr docs setup.py)
 echo "[tests] formatting"
 "$python" -m yapf --diff --recursive "${code[@]}" || { echo "[tests] to format: yapf -i -r ${code[*]}" >&2; exit 1; }
 "$python" -m ruff check "${code[@]}" || { echo "[tests] to mend what can be: ruff check --fix ${code[*]}" >&2; exit 1; }
+"$python" -m mypy
 echo "[tests] documentation"
 "$python" -m mkdocs build --strict  # into .cache/site; with --quiet warnings would pass
 echo "[tests] pytest"

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def no_process_outlives_its_test(monkeypatch):
-    """What a test starts leads a group of its own, which is killed when the test ends, however it ends."""
+    """Give the processes that a test starts a group of their own, and kill it when the test ends in any way."""
     started, plain = [], subprocess.Popen.__init__
 
     def init(self, *args, **kwargs):

@@ -23,7 +23,7 @@ from dic_plugin.ops.conv_act import with_present_choice
 
 
 class DICOutput(NamedTuple):
-    """What every step gave.
+    """Results of every step.
 
     Attributes:
         sr: T images ``B,3,upscale*h,upscale*w``, RGB, about [0, 1], not clipped.

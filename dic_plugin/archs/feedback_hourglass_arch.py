@@ -18,7 +18,7 @@ RGB_MEAN = (0.509, 0.424, 0.378)  # subtracted from what DIC and the hourglasses
 
 
 def check_image_size(x: Tensor) -> None:
-    """Refuse an image that a hourglass cannot halve often enough.
+    """Refuse an image that an hourglass cannot halve often enough.
 
     Raises:
         ValueError: height or width of ``B,3,H,W`` is not a multiple of 64.
@@ -77,7 +77,7 @@ class FeedbackHourglass(nn.Module):
         hg_num_feat: features C; the hourglass itself works on 2C channels.
         num_keypoints: number of landmarks K.
         from_scratch: how the weights start. False: Kaiming normal, as published, where trained weights are then
-            loaded; without norm layers such a hourglass begins with heatmaps of 1e3 to 1e9, growing with every pass.
+            loaded; without norm layers such an hourglass begins with heatmaps of 1e3 to 1e9, growing with every pass.
             True: every residual begins as its shortcut, the heatmaps at zero, and passes keep their scale, so that it
             can be trained.
     """

@@ -45,7 +45,7 @@ class ProjectionGroups(nn.Module):
     def memory(self, x: Tensor) -> Optional[Tensor]:
         """Return memory for the large maps of one face of ``x`` (``B,F,h,w``), or None if gradients need the maps.
 
-        Handed to every step's groups it spares fetching 88 MB anew for each face and step at the paper's settings,
+        Handed to every step's groups it spares fetching 88 MB again for each face and step at the paper's settings,
         which takes longer than most of the convolutions.
         """
         if not reuses_memory(x):

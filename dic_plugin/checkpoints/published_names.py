@@ -1,4 +1,4 @@
-"""What published checkpoints call the tensors of this project's networks.
+"""Names of the tensors of this project's networks in published checkpoints.
 
 Two sources are known: the paper's code (Maclory/Deep-Iterative-Collaboration) and OpenMMLab's re-implementation
 (open-mmlab/mmagic, mmagic/models/editors/dic). Renaming goes one way, from this project's name to the source's.

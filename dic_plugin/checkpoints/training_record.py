@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself beside its tensors: the network's options and what it was trained on.
+"""The training record of a checkpoint, beside its tensors: the network's options and what it was trained on.
 
 Plain values under a key of its own, which BasicSR's loading passes over and ``weights_only=True`` accepts.
 """

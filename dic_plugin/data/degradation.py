@@ -1,4 +1,4 @@
-"""How low-quality images are made from ground truth, as the paper's data were (its section 4.1): 8 bits all the way."""
+"""Low-quality images from ground truth, as in the paper's data (its section 4.1): 8 bits in every step."""
 import mmcv
 import numpy as np
 

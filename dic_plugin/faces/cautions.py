@@ -1,4 +1,4 @@
-"""What spoils results without being an error: said once a kind, with the faces that it is about."""
+"""Warnings about inputs that are likely to give poor results, grouped by kind."""
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np

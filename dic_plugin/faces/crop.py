@@ -15,7 +15,7 @@ MARGIN = 0.25
 
 
 class Placement(NamedTuple):
-    """Where a crop is cut.
+    """Position of a crop.
 
     Attributes:
         box: The square; parts of it may lie outside the photograph.

@@ -1,4 +1,4 @@
-"""Which files are restored, what their results are called, and how these are written: whole or not at all."""
+"""Files to restore, names of their results, and atomic writing of results."""
 import glob
 import os
 from typing import Dict, List, Sequence, Set, Tuple

@@ -28,7 +28,7 @@ Say = Callable[[str], None]  # hands one line to people
 
 
 class Settings(NamedTuple):
-    """How files are restored.
+    """Settings of the restoration of files.
 
     Attributes:
         output: folder that the results' folders are made in.
@@ -52,7 +52,7 @@ class Settings(NamedTuple):
 
 @dataclass
 class Restored:
-    """What became of the files; filled while they are restored, so that it holds after an interruption.
+    """Results for the files; filled while they are restored, so that it is right after an interruption.
 
     Attributes:
         written: number of files written.

@@ -14,7 +14,7 @@ DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
 
 class RestoredStep(NamedTuple):
-    """What one step gave, for B faces.
+    """Results of one step, for B faces.
 
     Attributes:
         faces: ``B,H,W,3`` uint8 RGB.
@@ -29,7 +29,7 @@ class RestoredStep(NamedTuple):
 
 
 class RestoredFaces(NamedTuple):
-    """What a restorer gives.
+    """Results of a restorer, for B faces.
 
     Attributes:
         faces: the last step's, ``B,H,W,3`` uint8 RGB.

@@ -1,4 +1,4 @@
-"""What each landmark set means: which points form which facial component.
+"""Landmark layouts: the points of each facial component.
 
 Indices count from 0. The groups are those of the paper's published code (its 194-point groups leave out the last point
 of each eye and brow; kept, because published weights were trained so).

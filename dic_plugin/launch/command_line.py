@@ -12,7 +12,7 @@ __all__ = ['CommandLine', 'check_command_line', 'forced_value', 'normalised']
 
 
 class CommandLine(NamedTuple):
-    """What is needed of the command line before BasicSR has read the options.
+    """Parts of the command line that are needed before BasicSR has read the options.
 
     Attributes:
         launcher: none, pytorch or slurm.

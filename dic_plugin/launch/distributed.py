@@ -103,7 +103,7 @@ def end_failed_process(error: BaseException) -> NoReturn:
     """
     place = f'rank {dist.get_rank()} of {dist.get_world_size()} ({socket.gethostname()})'
     if _is_lost_contact(error):
-        line = f'Error on {place}: another process of this run has ended or cannot be reached; this one ends, too.'
+        line = f'Error on {place}: another process of this run has ended or cannot be reached; this one also ends.'
     else:
         traceback.print_exception(type(error), error, error.__traceback__)
         line = f'Error on {place}: {type(error).__name__}: {error}'

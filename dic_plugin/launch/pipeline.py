@@ -76,7 +76,7 @@ def _standing_in(owner: Any, **functions: Callable) -> Iterator[None]:
 
 
 class _Run:
-    """What the functions that stand in share.
+    """State that is shared by the functions that replace BasicSR's.
 
     Everything is built while the options are parsed, so that whatever cannot be built ends the run before a folder is
     made or the finished experiment of that name is put aside; the loop is handed what is there already.

@@ -1,4 +1,4 @@
-"""How often landmarks are lost, as a BasicSR metric."""
+"""Failure rate of landmarks, a BasicSR metric."""
 import numpy as np
 from basicsr.utils.registry import METRIC_REGISTRY
 

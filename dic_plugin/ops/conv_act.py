@@ -2,7 +2,7 @@
 
 Most of the published code's time on a CPU does not go into its convolutions, but into joining up to six maps of 256x256
 before each 1x1 convolution, into PReLU's passes, and into memory that is handed out and taken back for both. The native
-operation writes none of them; it is used by itself wherever it can be (see conv_act), and the plain formulation in
+operation writes none of them; it is used automatically wherever it can be (see conv_act), and the plain formulation in
 torch's own operations everywhere else: on GPUs, under autocast, compiled, traced, exported or counted.
 """
 from contextlib import contextmanager

@@ -54,7 +54,7 @@ def _library() -> Optional[ctypes.CDLL]:
     if outdated:
         warnings.warn(
             f'{outdated} was built from another version of its sources and is not used, which is several times '
-            'slower on a CPU. Build it anew: pip install --no-build-isolation -e .')
+            'slower on a CPU. Rebuild it: pip install --no-build-isolation -e .')
     return None
 
 

@@ -36,7 +36,7 @@ _Identities = Dict[str, List[Tuple[object, str]]]
 
 
 class _Seen(NamedTuple):
-    """What a worker reads of a face; None where there is nothing or it cannot be read."""
+    """The parts of a face that a worker reads; None if missing or not readable."""
     size: Optional[_Size]
     error: Optional[str]
     digest: Optional[bytes]

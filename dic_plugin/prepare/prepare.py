@@ -40,7 +40,7 @@ class NothingPrepared(Exception):
 
 
 class Sources(NamedTuple):
-    """Where splits, landmarks and checks of the photographs come from."""
+    """Sources of the splits, landmarks and checks of the photographs."""
     split_of: Dict[str, str]  # by Photo.name
     landmarks: Union[Annotations, Detector]  # one of the following
     annotations: Optional[Annotations]

@@ -22,7 +22,7 @@ class OptionError(ValueError):
 
 
 class Kind(NamedTuple):
-    """What an option may hold.
+    """Kind of values of an option.
 
     Attributes:
         expected: completes "expected ..." in a message.

@@ -56,7 +56,7 @@ class Scene(NamedTuple):
 
 
 class PlainFaces(torch.utils.data.Dataset):
-    """What training reads without preparation, written plainly: the steps of the paper's published loader.
+    """Dataset of unprepared photographs, with the steps of the paper's published loader.
 
     Args:
         scenes: The photographs.
@@ -233,8 +233,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         kilobytes = statistics.mean(os.path.getsize(scene.photo.path) for scene in scenes) / 1024
         print(f'{args.num} photographs (JPEG, {kilobytes:.0f} KiB), crops of {GT}x{GT} '
               f'(PNG, {statistics.mean(len(face.image) for face in faces) / 1024:.0f} KiB), {args.rounds} rounds')
-        plain, prepared = PlainFaces(scenes,
-                                     [list(map(int, face.crop_box)) for face in faces]), store(faces, folder)
+        plain, prepared = PlainFaces(scenes, [list(map(int, face.crop_box)) for face in faces]), store(faces, folder)
         alone = measure_loading(plain, prepared, args.rounds)
         print('\n'.join(loading_lines(alone, measure_data_loader(plain, prepared, args.rounds))), flush=True)
 

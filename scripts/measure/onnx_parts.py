@@ -1,4 +1,4 @@
-"""How fast ONNX Runtime runs an exported network beside PyTorch: one process, in turns, medians."""
+"""Speed of an exported network in ONNX Runtime and in PyTorch: one process, interleaved, medians."""
 import time
 from typing import Callable, List, NamedTuple, Optional, Sequence
 
@@ -22,7 +22,7 @@ class Speed(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as PyTorch ONNX Runtime is."""
+        """Speed of ONNX Runtime divided by that of PyTorch."""
         return self.pytorch / self.onnx
 
 

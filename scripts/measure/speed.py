@@ -1,4 +1,4 @@
-"""How fast DIC is, and what it costs, against the plain formulation (concatenate, convolve, activate; NCHW).
+"""Speed and cost of DIC compared with the plain formulation (concatenate, convolve, activate; NCHW).
 
     python scripts/measure/speed.py                      # on the CPU: inference, training, memory, stages, loop
     python scripts/measure/speed.py --device cuda        # the same questions to a GPU, with its own ways
@@ -189,7 +189,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def processor() -> str:
-    """What kind of CPU this is, with what matters to bf16."""
+    """Return the name of the CPU and its bf16 features."""
     try:
         with open('/proc/cpuinfo') as file:
             flags: Dict[str, str] = dict(line.strip().split('\t: ', 1) for line in file if '\t: ' in line)

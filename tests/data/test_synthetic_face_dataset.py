@@ -83,7 +83,7 @@ def test_without_cache_every_time_is_drawn(drawn):
 
 @pytest.mark.parametrize('num_workers', [1, 2])
 def test_faces_drawn_by_forked_workers_are_kept(drawn, num_workers):
-    """What workers drew serves the main process and the workers of the next epoch."""
+    """Faces that workers drew are used by the main process and by the workers of the next epoch."""
     dataset = SyntheticFaceDataset(options())
     loader = torch.utils.data.DataLoader(dataset, batch_size=1, num_workers=num_workers, multiprocessing_context='fork')
     by_workers = [batch['gt'][0] for batch in loader]
@@ -111,7 +111,7 @@ def test_basicsr_builds_dataset_and_loader(drawn):
 
 
 def test_options_of_basicsr_are_accepted(drawn):
-    """Whatever its loops and loaders read, and what its option files commonly hold."""
+    """All options that BasicSR's loops and loaders read or its option files commonly contain."""
     SyntheticFaceDataset(
         options(
             dataroot_gt=None,

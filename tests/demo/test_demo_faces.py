@@ -1,4 +1,4 @@
-"""What the demo page restores and shows, without a browser."""
+"""Restoration and results of the demo page, without a browser."""
 import os
 import sys
 from pathlib import Path

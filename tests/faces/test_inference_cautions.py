@@ -1,4 +1,4 @@
-"""What spoils results is said, and nothing else."""
+"""Warnings appear for inputs that give poor results, and only for these."""
 import numpy as np
 import pytest
 

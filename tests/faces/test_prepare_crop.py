@@ -17,7 +17,7 @@ boxes = st.tuples(st.integers(-20, 60), st.integers(-20, 50),
 
 
 def holds(box, landmarks):
-    """Whether each landmark lies in a pixel of the box."""
+    """Return whether each landmark lies in a pixel of the box."""
     return (np.floor(landmarks + 0.5) >= box[:2]).all() and (np.floor(landmarks + 0.5) < box[2:]).all()
 
 

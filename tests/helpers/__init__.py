@@ -1,1 +1,1 @@
-"""What several tests share; imported as ``helpers.<module>``."""
+"""Helpers of several tests; imported as ``helpers.<module>``."""

@@ -1,4 +1,4 @@
-"""What the tests of the annotation formats share."""
+"""Helpers of the tests of the annotation formats."""
 import pickle
 
 import numpy as np

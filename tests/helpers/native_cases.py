@@ -1,4 +1,4 @@
-"""What the tests of the native operation share."""
+"""Cases for the tests of the native operation."""
 import pytest
 import torch
 from torch import nn

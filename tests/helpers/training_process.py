@@ -115,7 +115,7 @@ def figures(log):
 
 
 def ranks(cwd, which=(0, 1)):
-    """What every process had at its end: net -> name -> tensor."""
+    """Return each process's last tensors: net -> name -> tensor."""
     return [torch.load(cwd / f'rank{rank}.pth', weights_only=True) for rank in which]
 
 

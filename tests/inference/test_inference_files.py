@@ -1,4 +1,4 @@
-"""What goes in and what comes out: files by name, results never half written."""
+"""Input and output files of the restoration: their names, and atomic writing."""
 import os
 
 import cv2

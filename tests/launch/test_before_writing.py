@@ -1,4 +1,4 @@
-"""What cannot be meant or done is refused before anything is made, renamed or written; the rest is read as meant."""
+"""Impossible options are refused before anything is created, renamed or written; others are read as meant."""
 import os
 
 import pytest

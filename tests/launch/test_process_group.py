@@ -1,4 +1,4 @@
-"""Which GPU and which backend a process of a distributed run takes; no GPU is needed."""
+"""GPU and backend of a process of a distributed run; no GPU is needed."""
 import pytest
 import torch
 

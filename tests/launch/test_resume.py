@@ -1,4 +1,4 @@
-"""Which training state a run goes on from, and what is said where there is none to be used."""
+"""The training state from which a run resumes, and the errors if there is none."""
 import pickle
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How runs end before their end: by signals, with everything saved; by failures, with one readable message."""
+"""Early ends of runs: by signals, with everything saved; by failures, with one readable message."""
 import os
 import re
 import signal

@@ -6,7 +6,7 @@ import pytest
 
 @pytest.fixture
 def log(caplog):
-    """What BasicSR's logger, which does not propagate, is given."""
+    """Messages of BasicSR's logger, which does not propagate."""
     logger = logging.getLogger('basicsr')
     logger.addHandler(caplog.handler)
     yield caplog

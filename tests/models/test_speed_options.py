@@ -17,7 +17,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GP
 
 @pytest.fixture
 def graphs(monkeypatch):
-    """What was compiled, graph by graph; without machine code, which would take a minute each."""
+    """Return what was compiled, graph by graph; without machine code, which would take a minute each."""
     torch._dynamo.reset()
     compiled, in_place = [], nn.Module.compile
 

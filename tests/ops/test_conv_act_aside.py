@@ -1,4 +1,4 @@
-"""Where the native convolution steps aside for torch's own operations, and what it leaves as they are."""
+"""Cases in which torch's own operations run instead of the native convolution."""
 import sys
 
 import pytest

@@ -1,4 +1,4 @@
-"""Which photograph an annotation means.
+"""Matching of annotated names to photographs.
 
 Annotations call a photograph by its path, by its file name, or by its file name without ending, and now and then with
 folders or an ending that it does not have here. The closest of these readings counts.

@@ -78,7 +78,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 class StandIn:
-    """What a pickle gets in place of a function or class: it can be called, and neither altered nor looked into."""
+    """Replacement for a function or class that a pickle asks for: it can be called, but neither altered nor looked into."""
     __slots__ = ('_function', )
 
     def __init__(self, function: Callable[..., Any]) -> None:

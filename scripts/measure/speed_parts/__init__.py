@@ -1,1 +1,1 @@
-"""What DIC costs: times, memory, where they go and how they grow; scripts/measure/speed.py prints it."""
+"""Cost of DIC: time and memory, by stage and by size; printed by scripts/measure/speed.py."""

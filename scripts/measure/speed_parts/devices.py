@@ -13,7 +13,7 @@ from speed_parts.plain_dic import plain_forward
 
 
 class Way(NamedTuple):
-    """How to run a network.
+    """Device and options of a network's run.
 
     Attributes:
         network: whose parameters take part.

@@ -1,4 +1,4 @@
-"""How time and memory grow with batch size, steps, projection groups and input size."""
+"""Growth of time and memory with batch size, steps, projection groups and input size."""
 from os import path as osp
 from typing import Any, Dict, List, NamedTuple, Sequence
 
@@ -24,7 +24,7 @@ TITLES = {
 
 
 class Cost(NamedTuple):
-    """What one forward pass costs.
+    """Cost of one forward pass.
 
     Attributes:
         axis, value: what was changed, and to what; all else is the paper's, with one face of 16x16.

@@ -33,7 +33,7 @@ def compare_inference(network: DIC, lq: Tensor, batches: Sequence[int], rounds: 
     """Time every way to run the network on this device, in turns, and compare their last images.
 
     The plain way runs every hourglass pass, as the published code does; the others leave out the last, which no image
-    hangs on.
+    depends on.
 
     Args:
         network: in evaluation mode.

@@ -24,7 +24,7 @@ class Loop(NamedTuple):
 
     @property
     def share(self) -> float:
-        """What is left of the cached loop's rate."""
+        """Rate divided by that of the cached loop."""
         return self.real / self.cached
 
 

@@ -1,4 +1,4 @@
-"""Where a forward pass spends its time, and how near each stage comes to what the machine can do."""
+"""Time of each stage of a forward pass, as a share of the machine's roofline."""
 import time
 from collections import defaultdict
 from typing import Any, Callable, DefaultDict, Dict, List, NamedTuple, Tuple
@@ -15,7 +15,7 @@ Clock = Callable[[], float]
 
 
 class Peak(NamedTuple):
-    """What the machine does at best.
+    """Best rates of the machine.
 
     Attributes:
         gflops: float32 matrix product, in 1e9 operations a second.
