@@ -1,4 +1,4 @@
-"""Images like those that DIC shows its hourglass: blurred and half-restored faces, made from a batch's low-quality and true images.
+"""Blurred and half-restored faces like those that DIC shows its hourglass, from a batch's low-quality and true images.
 
 Trained on sharp faces alone, an hourglass is lost on DIC's first steps. So it is trained on views of every quality,
 mixed at random, and over its passes from worse to better, as DIC's steps go.

@@ -78,7 +78,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 class StandIn:
-    """Replacement for a function or class that a pickle asks for: it can be called, but neither altered nor looked into."""
+    """Replacement for a function or class of a pickle: it can be called, but neither altered nor inspected."""
     __slots__ = ('_function', )
 
     def __init__(self, function: Callable[..., Any]) -> None:
