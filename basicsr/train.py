@@ -8,5 +8,5 @@ if importlib.util.find_spec('dic_plugin') is None:  # not installed: take it fro
     sys.path.append(root)
 
 if __name__ == '__main__':
-    from dic_plugin import launch
-    sys.exit(launch.train(root))
+    import dic_commands
+    sys.exit(dic_commands.train(root))

@@ -3,7 +3,7 @@ import csv
 import json
 from collections import OrderedDict
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 DATA = Path(__file__).resolve().parents[1] / 'data'
 GOLDEN = json.loads((DATA / 'golden.json').read_text())
+GOLDEN_HASH = json.loads((DATA / 'golden_hash.json').read_text())
 
 
 def published_shapes(network: str) -> 'OrderedDict[str, Tuple[int, ...]]':
@@ -39,9 +40,38 @@ def fill(shapes: Dict[str, Tuple[int, ...]]) -> Dict[str, Tensor]:
     return state
 
 
-def fill_network(network: nn.Module) -> nn.Module:
-    """Fill a network of this project whose tensors are registered in the published order."""
-    network.load_state_dict(fill({key: tuple(value.shape) for key, value in network.state_dict().items()}))
+def hash_uniform(j: int, size: int) -> np.ndarray:
+    """Pseudo-random numbers in [-1, 1) by the hash of the reference figures: tensor index j, ``size`` elements."""
+    h = 0x9E3779B1 * np.arange(size, dtype=np.uint64) + np.uint64(0x85EBCA77 * j % 2**32) & 0xFFFFFFFF
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        h = (h ^ h >> np.uint64(shift)) * factor & 0xFFFFFFFF
+    return (h ^ h >> np.uint64(16)) / 2**31 - 1
+
+
+def hash_fill(shapes: Dict[str, Tuple[int, ...]], gain: Callable[[str], float]) -> Dict[str, Tensor]:
+    """Values for a state dict by the hash; ``gain`` returns that of a tensor of two or more dimensions."""
+    state = OrderedDict()
+    for j, (key, shape) in enumerate(shapes.items()):
+        size = int(np.prod(shape))
+        u = hash_uniform(j, size)
+        is_norm = f'{key.rpartition(".")[0]}.running_mean' in shapes
+        if key.endswith('num_batches_tracked'):
+            state[key] = torch.zeros(shape, dtype=torch.long)
+            continue
+        if key.endswith('running_var') or (is_norm and key.endswith('weight')):
+            values = 1 + 0.1 * u
+        elif len(shape) >= 2:
+            values = gain(key) * np.sqrt(6 * shape[0] / size) * u
+        else:
+            values = 0.1 * u + (0.2 if key.endswith('weight') else 0)
+        state[key] = torch.from_numpy(values.reshape(shape).astype(np.float32))
+    return state
+
+
+def fill_network(network: nn.Module, gain: Optional[Callable[[str], float]] = None) -> nn.Module:
+    """Fill a network of this project whose tensors are registered in the published order; by the hash with a gain."""
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    network.load_state_dict(fill(shapes) if gain is None else hash_fill(shapes, gain))
     return network
 
 
