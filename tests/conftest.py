@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 import torch
 import yaml
@@ -15,6 +16,9 @@ from dic_plugin import launch
 # fork, forkserver or spawn: how loader workers are started, see CONTRIBUTING.md. Python has its own default.
 if os.environ.get('DIC_START_METHOD'):
     multiprocessing.set_start_method(os.environ['DIC_START_METHOD'], force=True)
+
+hypothesis.settings.register_profile('no timing', deadline=None)
+hypothesis.settings.load_profile('no timing')
 
 # Files that take longest, which begin first: one that began last would run on alone, on one of the cores.
 LONGEST = ('test_speed_options.py', 'test_benchmark_run.py', 'test_distributed.py', 'test_prepare_faces.py',

@@ -35,7 +35,7 @@ def test_shapes(upscale, height, width):
     assert [heatmap.shape for heatmap in output.heatmap] == [(2, 68, upscale * height // 4, upscale * width // 4)] * 3
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(
     projection_scale=st.integers(1, 9),
     num_groups=st.integers(1, 3),

@@ -11,7 +11,7 @@ from dic_plugin.landmarks.layouts import flip_permutation
 
 WIDTH, HEIGHT = 60, 44
 IDENTITY = np.arange(1)
-few = settings(max_examples=30, deadline=None)
+few = settings(max_examples=30)
 dots = st.tuples(st.integers(8, WIDTH - 9), st.integers(8, HEIGHT - 9))
 
 

@@ -73,7 +73,7 @@ def test_a_face_outside_the_photograph_is_refused():
         crop_face(photo, FoundFace(face.landmarks + 1000))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10), st.integers(20, 180), st.integers(-10, 200), st.integers(-10, 200))
 def test_landmarks_go_to_the_photograph_and_back(seed, size, x0, y0):
     landmarks = np.random.RandomState(seed).rand(9, 2) * size + (x0, y0)

@@ -8,7 +8,7 @@ from dic_plugin.data.geometry import crop_resize
 from dic_plugin.faces.crop import MARGIN, Placement, cut, place, square_around, square_of_box
 
 WIDTH, HEIGHT = 40, 30
-many = settings(max_examples=200, deadline=None)
+many = settings(max_examples=200)
 coordinates = st.floats(-20, 60, width=32)
 landmark_sets = st.lists(st.tuples(coordinates, coordinates), min_size=1, max_size=5).map(np.array)
 inside = st.tuples(st.floats(-0.49, WIDTH - 0.51), st.floats(-0.49, HEIGHT - 0.51))

@@ -1,6 +1,6 @@
 """Restored faces in their photograph: nothing else changes."""
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dic_plugin.inference.paste import MAX_PIXELS, enlarge_photograph, feather, paste_face, paste_factor
@@ -8,7 +8,6 @@ from dic_plugin.inference.paste import MAX_PIXELS, enlarge_photograph, feather, 
 sides = st.integers(1, 40)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(-30, 50), st.integers(-30, 40), sides)
 def test_outside_the_square_the_photograph_is_only_enlarged(factor, x0, y0, side):
     photo = np.random.RandomState(side).randint(0, 256, (40, 50, 3), np.uint8)

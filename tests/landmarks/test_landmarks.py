@@ -27,7 +27,7 @@ def test_published_decoding_and_errors():
         assert nrmse(landmarks.numpy(), gt, norm) == pytest.approx(entry[key], rel=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(x=st.floats(4, 120), y=st.floats(4, 56), sigma=st.floats(0.7, 3))
 def test_subpixel_decoding_inverts_rendering(x, y, sigma):
     landmark = torch.tensor([[[x, y]]], dtype=torch.float64)

@@ -81,8 +81,8 @@ def test_way_2_the_launchers_of_this_repository(tmp_path):
 
 def test_a_misspelt_option_ends_the_process_with_one_line(tmp_path, option_file):
     command = 'import sys; from dic_plugin.launch import train; sys.exit(train())'
-    log = run(tmp_path, '-c', command, '-opt', option_file(), '--force_yml', 'train:total_itr=3', code=2)
-    line = "Error in the options: train:total_itr: no such option; did you mean 'total_iter'? Known here: "
+    log = run(tmp_path, '-c', command, '-opt', option_file(), '--force_yml', 'train:optim_g:lrr=3', code=2)
+    line = "Error in the options: train:optim_g:lrr: no such option; did you mean 'lr'? Known here: "
     assert line in log and 'Traceback' not in log
     assert not (tmp_path / 'experiments').exists()
 

@@ -78,7 +78,7 @@ def assert_equal(actual, expected):
 
 
 @needs_native
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(problem=problems(), level=st.sampled_from(LEVELS or [0]))
 def test_native_and_plain_are_equal_in_outputs_and_gradients(problem, level):
     with pytest.MonkeyPatch.context() as patch:
@@ -126,7 +126,7 @@ def assert_equal_in_bfloat16(actual, expected):
     assert ((actual.float() - expected).abs() <= 2**-8 * expected.abs() + 1e-5 * max(expected.abs().max(), 1)).all()
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problem=problems(), in_bfloat16=st.booleans())
 def test_bfloat16_is_the_rounding_of_float32(amx, problem, in_bfloat16):
     maps, layer, slope, residual = problem

@@ -42,7 +42,7 @@ def test_names_do_not_depend_on_other_files(tmp_path):
     assert names['a/b.jpg'] != names['a.b.jpg']
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.text(st.characters(blacklist_categories=['Cs']), min_size=1, max_size=300), unique=True))
 def test_any_name_becomes_a_key_of_its_own(stems):
     """BasicSR splits meta_info at '.' and ' ', and encodes keys as ASCII."""

@@ -71,7 +71,7 @@ def test_other_index_and_other_seed_give_other_faces():
             assert np.abs(one - other).mean() > 5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**63), index=st.integers(0, 2**40))
 def test_any_face_has_its_landmarks_inside_and_in_order(seed, index):
     image, points = draw_face(seed, index, 64)
