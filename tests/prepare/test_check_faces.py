@@ -211,9 +211,9 @@ def repeat_name(root):
     (with_annotation(names=[name for name in pictures('train') if name != '000005']), 'image without landmarks (1)',
      '000005'),
     (with_annotation(names=[*pictures('train'), 'nobody']), 'landmarks without an image (1)', 'nobody'),
-    (lambda root: (root / 'train.npz').write_bytes(b'no zip file'), 'annotation file not valid (1)',
+    (lambda root: (root / 'train.npz').write_bytes(b'no zip file'), 'no valid annotation file (1)',
      'train.npz: not a readable annotation file'),
-    (without('train.npz'), 'no annotation file (1)', 'train.npz'),
+    (without('train.npz'), 'no valid annotation file (1)', "train.npz' does not exist"),
     (with_lq(**{'000103': None}), 'image without a low-quality image (1)', '000103'),
     (with_lq(extra=picture(9, 4)), 'low-quality images without an image (1)', 'extra'),
     (with_lq(**{'000101': picture(9, 4)}), 'low-quality image is not the shrunk image (1)', '000101'),
@@ -233,7 +233,7 @@ def repeat_name(root):
     (with_train(**{'000002': picture(105)}), 'same pixels in two splits (1)',
      'test.lmdb/000105 and train.lmdb/000002'),
     (lambda root: os.truncate(root / 'train.lmdb/data.mdb', 8192), 'reading ended a worker process (1)',
-     'after 0 images; the LMDB is damaged, perhaps cut short'),
+     'train.lmdb: after 0 images; the LMDB is damaged, perhaps cut short'),
 ])  # yapf: disable
 def test_damage_is_reported(prepared, capsys, damage, kind, offender):
     damage(prepared)
@@ -261,7 +261,7 @@ def test_folder_against_its_meta_info(tmp_path):
     report = check_set(str(tmp_path), 1)
     assert report.splits[0].problems == {
         'shape not as in meta_info': ['train/000001: is 32x32, expected 16x16'],
-        'in meta_info, but missing': [f'gone ({tmp_path}/meta_info_train.txt)']
+        'in meta_info, but missing': ['train/gone']
     }
 
 
