@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import cv2
 import lmdb
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import IMAGE_EXTENSIONS, FaceFiles
+from dic_plugin.data.face_landmark_dataset import FaceLandmarkDataset
 from dic_plugin.landmarks.layouts import ORDERS, component_groups
 from dic_plugin.prepare.check_report import CheckReport, Size, SplitReport, size_text
 from dic_plugin.prepare.workers import worker_map
@@ -31,10 +32,9 @@ _Identity = Tuple[str, object, str]  # what splits must not share ('name', ...),
 
 class _Image(NamedTuple):
     """An image that a worker has read."""
-    size: Size = (0, 0)
-    digest: bytes = b''  # of its pixels
-    shrunk: Optional[bytes] = None  # of the pixels of its low-quality image, if their sizes fit
-    error: Optional[str] = None  # why it cannot be read
+    size: Size
+    digest: bytes  # of its pixels
+    shrunk: Optional[bytes]  # of the pixels of its low-quality image, if their sizes fit
 
 
 def check_set(root: str, workers: Optional[int] = None) -> CheckReport:
@@ -115,81 +115,73 @@ def _check_split(folder: str, split: SplitReport, made_here: bool, workers: int)
     root = os.path.join(folder, split.name)
     lq_root = re.sub(r'(\.lmdb)?$', r'_lq\1', root, count=1)
     is_train = _stem(split.name) == 'train'
-    annotations = _open_or_report('no valid annotation file', split, FaceAnnotations.load, _annotation_file(root))
-    split.order = annotations and annotations.order
-    files = _open_images(root, split)
-    if files is None:
+    plain = _open(split, 'cannot be opened', root)
+    if plain is None:
         return []
-    split.num_images = len(files)
-    lq_files = _open_images(lq_root, split) if os.path.isdir(lq_root) else None
-    if made_here and not is_train and not os.path.isdir(lq_root):
-        split.add('no low-quality images', f'expected {lq_root}')
-    lq_images: Dict[str, _Image] = {}
-    if lq_files is not None:
-        _compare_names(files.names, lq_files.names, 'a low-quality image', 'low-quality images', split)
-        lq_images = _read_images(lq_files, split, 'low-quality image', workers)
-        split.lq_sizes.update(lq.size for lq in lq_images.values())
-    images = _read_images(files, split, 'image', workers, {name: lq.size for name, lq in lq_images.items()})
+    faces = _open(split, 'annotation file does not fit', root, annotation_file=_annotation_file(root)) or plain
+    names = faces.files.names
+    split.num_images = len(names)
+    lq_faces = _open(split, 'cannot be opened', lq_root) if os.path.isdir(lq_root) else None
+    lq_images = _read_images(lq_faces, split, workers, {}) if lq_faces else {}
+    images = _read_images(faces, split, workers, {name: lq.size for name, lq in lq_images.items()})
     split.sizes.update(image.size for image in images.values())
+    split.lq_sizes.update(lq.size for lq in lq_images.values())
     for name, image in images.items():
         if image.size[0] != image.size[1]:  # testing without gt_size can use it, training cannot
             split.add('image not square', f'{name}: {size_text(image.size)}', warning=not is_train)
-    _check_pairs(images, lq_images, made_here, split)
-    identities: List[_Identity] = [('name', name, name) for name in files.names]
-    if annotations is not None:
-        _compare_names(files.names, annotations.names.tolist(), 'landmarks', 'landmarks', split)
-        _check_landmarks(annotations, images, split)
-        sources = [] if annotations.source is None else annotations.source.tolist()
-        identities += [('photograph', source, source) for source in sources]
-    return identities + [('pixels', image.digest, name) for name, image in images.items()]
+    if lq_faces:
+        given, lq_given = set(names), set(lq_faces.files.names)
+        split.add('image without a low-quality image', *(name for name in names if name not in lq_given))
+        split.add('low-quality images without an image', *sorted(lq_given - given))
+        _check_pairs(images, lq_images, made_here, split)
+    elif made_here and not is_train and not os.path.isdir(lq_root):
+        split.add('no low-quality images', f'expected {lq_root}')
+    sources: List[str] = []
+    if faces.annotations:
+        split.order = faces.annotations.order
+        _check_eyes(faces.annotations, split)
+        sources = [] if faces.annotations.source is None else faces.annotations.source.tolist()
+    return [('name', name, name) for name in names] + [('photograph', source, source)
+                                                       for source in sources] + [('pixels', image.digest, name)
+                                                                                 for name, image in images.items()]
 
 
-def _open_or_report(kind: str, split: SplitReport, what: Callable, *args: object) -> Any:
-    """Return ``what(*args)``, or None after an error, which is reported."""
+def _open(split: SplitReport, problem: str, root: str, **options: str) -> Optional[FaceLandmarkDataset]:
+    """Return the dataset of a folder or LMDB as it is stored, or None after an error, which is reported."""
+    backend = {'type': 'lmdb' if root.endswith('.lmdb') else 'disk'}
     try:
-        return what(*args)
+        return FaceLandmarkDataset(
+            dict(options, name=split.name, phase='test', scale=1, dataroot_gt=root, io_backend=backend))
     except (OSError, ValueError) as error:
-        split.add(kind, str(error))
+        split.add(problem, str(error))
         return None
 
 
-def _open_images(root: str, split: SplitReport) -> Optional[FaceFiles]:
-    backend = {'type': 'lmdb' if root.endswith('.lmdb') else 'disk'}
-    return _open_or_report('cannot be opened', split, FaceFiles, root, backend)
-
-
-def _compare_names(names: Sequence[str], others: Sequence[str], one: str, many: str, split: SplitReport) -> None:
-    known, others_known = set(names), set(others)
-    split.add(f'image without {one}', *(name for name in names if name not in others_known))
-    split.add(f'{many} without an image', *(name for name in others if name not in known))
-
-
-def _read_images(files: FaceFiles,
-                 split: SplitReport,
-                 what: str,
-                 workers: int,
-                 lq_sizes: Optional[Dict[str, Size]] = None) -> Dict[str, _Image]:
-    """Read all images and return those that can be read, by name."""
-    images: Dict[str, _Image] = {}
-    name = os.path.basename(files.root)
+def _read_images(faces: FaceLandmarkDataset, split: SplitReport, workers: int,
+                 lq_sizes: Dict[str, Size]) -> Dict[str, _Image]:
+    """Read all images, report those that cannot be used, and return the others by name."""
+    files, images = faces.files, {}
+    folder = os.path.basename(files.root)
+    seen = 0
     try:
-        with worker_map(min(workers, -(-len(files) // CHUNK)), _start_worker, files, lq_sizes or {}) as run:
-            results = tqdm(run(_read_image, range(len(files)), chunksize=CHUNK), name, len(files), unit='image')
-            for image, key in zip(results, files.names):  # in this order, which exhausts the progress bar
-                images[key] = image
+        with worker_map(min(workers, -(-len(files) // CHUNK)), _start_worker, faces, lq_sizes) as run:
+            results = tqdm(run(_read_image, range(len(files)), chunksize=CHUNK), folder, len(files), unit='image')
+            for seen, (image, name) in enumerate(zip(results, files.names), 1):  # this order exhausts the progress bar
+                if isinstance(image, str):
+                    split.add('image cannot be used', image)
+                else:
+                    images[name] = image
     except BrokenProcessPool:  # SIGBUS, for a missing part of an LMDB
         split.add('reading ended a worker process',
-                  f'{name}: after {len(images):,} images; the LMDB is damaged, perhaps cut short, or memory ran out')
+                  f'{folder}: after {seen:,} images; the LMDB is damaged, perhaps cut short, or memory ran out')
         return {}
-    split.add(f'unreadable {what}', *(image.error for image in images.values() if image.error))
-    images = {key: image for key, image in images.items() if not image.error}
     known = set(files.names)
-    for key, expected in _read_meta_info(files).items():
-        if key not in known:
-            split.add('in meta_info, but missing', f'{name}/{key}')
-        elif key in images and images[key].size != expected:
+    for name, size in _read_meta_info(files).items():
+        if name not in known:
+            split.add('in meta_info, but missing', f'{folder}/{name}')
+        elif name in images and images[name].size != size:
             split.add('shape not as in meta_info',
-                      f'{name}/{key}: is {size_text(images[key].size)}, expected {size_text(expected)}')
+                      f'{folder}/{name}: is {size_text(images[name].size)}, expected {size_text(size)}')
     return images
 
 
@@ -208,7 +200,7 @@ def _read_meta_info(files: FaceFiles) -> Dict[str, Size]:
 def _check_pairs(images: Dict[str, _Image], lq_images: Dict[str, _Image], made_here: bool, split: SplitReport) -> None:
     usual = None
     for name in filter(lq_images.__contains__, images):
-        (size, _, shrunk, _), lq = images[name], lq_images[name]
+        (size, _, shrunk), lq = images[name], lq_images[name]
         scale = size[0] // lq.size[0]
         usual = usual or (None if shrunk is None else scale)
         if shrunk is None:
@@ -220,20 +212,7 @@ def _check_pairs(images: Dict[str, _Image], lq_images: Dict[str, _Image], made_h
             split.add('low-quality image is not the shrunk image', name, warning=not made_here)
 
 
-def _check_landmarks(annotations: FaceAnnotations, images: Dict[str, _Image], split: SplitReport) -> None:
-    names = annotations.names.tolist()
-    for row, (name, points) in enumerate(zip(names, annotations.landmarks)):
-        if name not in images:
-            continue
-        size = images[name].size
-        annotated = size if annotations.image_size is None else tuple(annotations.image_size[row].tolist())
-        outside = ((points < -0.5) | (points > np.array(size) - 0.5)).any(axis=1)
-        if annotated != size:
-            split.add('image size not as annotated', f'{name}: is {size_text(size)}, annotated {size_text(annotated)}')
-        elif outside.any():
-            x, y = points[outside.argmax()]
-            split.add('landmarks outside the image',
-                      f'{name}: landmark {outside.argmax()} at ({x:.1f}, {y:.1f}), the image is {size_text(size)}')
+def _check_eyes(annotations: FaceAnnotations, split: SplitReport) -> None:
     if ORDERS.get(annotations.order) != annotations.num_keypoints:
         split.add('eyes not checked', f'the order {annotations.order!r} is not known', warning=True)
         return
@@ -241,10 +220,10 @@ def _check_landmarks(annotations: FaceAnnotations, images: Dict[str, _Image], sp
     left_x, right_x = (annotations.landmarks[:, eye, 0].mean(axis=1) for eye in (left, right))
     for row in np.flatnonzero(left_x >= right_x).tolist():
         split.add('left eye not left of the right eye',
-                  f'{names[row]}: x is {left_x[row]:.1f}, of the right eye {right_x[row]:.1f}')
+                  f'{annotations.names[row]}: x is {left_x[row]:.1f}, of the right eye {right_x[row]:.1f}')
 
 
-_WORKER: tuple = ()  # of a worker process, set when it starts: images, sizes of their low-quality images by name
+_WORKER: tuple = ()  # of a worker process, set when it starts: dataset, sizes of the low-quality images by name
 
 
 def _start_worker(*state: object) -> None:
@@ -252,14 +231,16 @@ def _start_worker(*state: object) -> None:
     _WORKER = state
 
 
-def _read_image(row: int) -> _Image:
-    files, lq_sizes = _WORKER
-    name = files.names[row]
+def _read_image(row: int) -> Union[_Image, str]:
+    """Return an image of the worker's dataset or, if it cannot be used, the reason."""
+    faces, lq_sizes = _WORKER
+    name = faces.files.names[row]
     try:
-        img = files.read(row)
+        gt = faces[row]['gt'].numpy().transpose(1, 2, 0)
     except (KeyError, ValueError, OSError, lmdb.Error, cv2.error) as error:
         reason = str(error.args[0] if isinstance(error, KeyError) else error)
-        return _Image(error=reason if name in reason else f'{files.paths[row]}: {reason}')
+        return reason if name in reason else f'{faces.files.paths[row]}: {reason}'
+    img = np.round(gt * 255).astype(np.uint8, order='C')
     height, width = img.shape[:2]
     lq_width, lq_height = lq_sizes.get(name, (width, height))
     scale = width // lq_width

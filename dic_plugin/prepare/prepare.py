@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 from concurrent.futures.process import BrokenProcessPool
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 from tqdm import tqdm
@@ -18,7 +18,6 @@ from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.finish import Counts, build_set, count, load_result, save_result, write_skipped
 from dic_plugin.prepare.formats import open_annotations
-from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points
 from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.photo import Photo
@@ -39,16 +38,7 @@ class NothingPrepared(Exception):
     """No photograph gave a face; the message lists the reasons."""
 
 
-class Sources(NamedTuple):
-    """Where splits, landmarks and checks of the photographs come from."""
-    split_of: Dict[str, str]  # by Photo.name
-    landmarks: Union[Annotations, Detector]  # one of the following
-    annotations: Optional[Annotations]
-    detector: Optional[Detector]
-    five_points: Dict[str, np.ndarray]  # by Photo.relative; CelebA's points, to compare the landmarks with
-
-
-def prepare(options) -> Tuple[Counts, bool]:
+def prepare(options: Any) -> Tuple[Counts, bool]:
     """Prepare a folder of photographs, or continue an interrupted preparation.
 
     Args:
@@ -64,8 +54,9 @@ def prepare(options) -> Tuple[Counts, bool]:
     """
     output, unfinished = options.output, f'{os.path.normpath(options.output)}.unfinished'
     photos, unusable = list_photographs(options.photos, output)
-    sources = _open_sources(options, photos)
-    settings = describe_settings(options, photos, sources.detector.model if sources.detector else None)
+    planner = _Planner(options, photos)
+    annotations, detector = planner.annotations, planner.detector
+    settings = describe_settings(options, photos, detector.model if detector else None)
     record = read_record(os.path.join(output, 'prepared.json'), settings)
     if record is not None:
         shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed after the set was complete
@@ -77,11 +68,11 @@ def prepare(options) -> Tuple[Counts, bool]:
     with _only_one_run(unfinished):
         if read_record(os.path.join(unfinished, 'settings.json'), settings) is None:
             write_json(os.path.join(unfinished, 'settings.json'), {'settings': settings})
-        results = _prepare_photos(unfinished, photos, sources, options)
+        results = _prepare_photos(unfinished, photos, planner, options)
         faces = {stem: result for stem, result in results.items() if isinstance(result, PreparedFace)}
         skipped = [result for result in results.values() if isinstance(result, SkippedPhoto)]
         skipped += [SkippedPhoto(relative, '', reason) for relative, reason in unusable]
-        lost = sources.annotations.missing(photos) if sources.annotations else []
+        lost = annotations.missing(photos) if annotations else []
         skipped += [SkippedPhoto(name, '', 'annotated, but no such photograph') for name in lost]
         counts = count(list(faces.values()), skipped)
         if not faces:
@@ -93,7 +84,7 @@ def prepare(options) -> Tuple[Counts, bool]:
         finished = os.path.join(unfinished, 'set')
         shutil.rmtree(finished, ignore_errors=True)  # left by a run that was interrupted while writing it
         os.makedirs(finished)
-        build_set(finished, faces, skipped, sources.landmarks.order, options.scale, options.store)
+        build_set(finished, faces, skipped, planner.source.order, options.scale, options.store)
         write_json(os.path.join(finished, 'prepared.json'), {'settings': settings, 'counts': counts._asdict()})
         if os.path.isdir(output):
             os.rmdir(output)  # it is empty
@@ -102,29 +93,48 @@ def prepare(options) -> Tuple[Counts, bool]:
     return counts, True
 
 
-def _open_sources(options, photos: List[Photo]) -> Sources:
-    split_of = read_split(options.split, photos, options.seed)
-    landmarks: Union[Annotations, Detector]
-    annotations = detector = None
-    if options.landmarks:
-        landmarks = annotations = open_annotations(options.landmarks, photos)
-    else:  # each worker makes its own, but errors are raised here
-        landmarks = detector = make_detector(options.detector, options.model)
-    five_points: Dict[str, np.ndarray] = {}
-    if options.check_points:
-        if landmarks.order not in ('ibug68', 'celeba5'):
-            raise ValueError(
-                f"--check-points: landmarks in the order {landmarks.order} ({landmarks.described}) cannot be "
-                "compared with CelebA's five points; expected ibug68 or celeba5.")
-        points = read_five_points(options.check_points)
-        values = list(points.values())
-        matched = match_names(list(points), photos, options.check_points)
-        five_points = {relative: values[row] for relative, row in matched.items()}
-    return Sources(split_of, landmarks, annotations, detector, five_points)
+class _Planner:
+    """What to do with each photograph, from the options and the files that they name.
+
+    Attributes:
+        source: Where the landmarks come from: ``annotations`` or, if that is None, ``detector``.
+    """
+
+    def __init__(self, options: Any, photos: List[Photo]) -> None:
+        self.options = options
+        self.split_of = read_split(options.split, photos, options.seed)
+        self.annotations = open_annotations(options.landmarks, photos) if options.landmarks else None
+        # each worker makes its own detector, but errors are raised here
+        self.detector = None if self.annotations else make_detector(options.detector, options.model)
+        self.source: Any = self.annotations or self.detector
+        self.five_points: Dict[str, np.ndarray] = {}  # CelebA's, by Photo.relative
+        if options.check_points:
+            if self.source.order not in ('ibug68', 'celeba5'):
+                raise ValueError(
+                    f'--check-points: landmarks in the order {self.source.order} ({self.source.described}) cannot be '
+                    "compared with CelebA's five points; expected ibug68 or celeba5.")
+            points = read_five_points(options.check_points)
+            values = list(points.values())
+            matched = match_names(list(points), photos, options.check_points)
+            self.five_points = {relative: values[row] for relative, row in matched.items()}
+
+    def plan(self, photo: Photo) -> Union[Task, SkippedPhoto]:
+        """Return the task of a photograph, or the reason to skip it that is known without its pixels."""
+        split = self.split_of.get(photo.name)
+        if split is None:
+            return SkippedPhoto(photo.relative, '', f'not in {os.path.basename(self.options.split)}')
+        try:
+            faces = self.annotations.find(photo) if self.annotations else None
+        except Skipped as reason:
+            return SkippedPhoto(photo.relative, split, str(reason))
+        five_points = self.five_points.get(photo.relative)
+        if self.options.check_points and five_points is None:
+            return SkippedPhoto(photo.relative, split, f'not in {os.path.basename(self.options.check_points)}')
+        return Task(photo, split, faces, self.source.order, self.source.min_confidence, five_points)
 
 
-def _prepare_photos(folder: str, photos: List[Photo], sources: Sources,
-                    options) -> Dict[str, Union[PreparedFace, SkippedPhoto]]:
+def _prepare_photos(folder: str, photos: List[Photo], planner: _Planner,
+                    options: Any) -> Dict[str, Union[PreparedFace, SkippedPhoto]]:
     """Prepare the photographs that have no result yet; return the results of all by the stem of their files."""
     stems = [os.path.join(folder, f'{index // PHOTOS_PER_FOLDER:03d}', f'{index:06d}') for index in range(len(photos))]
     todo = [(stem, photo) for stem, photo in zip(stems, photos) if not os.path.exists(f'{stem}.json')]
@@ -133,33 +143,18 @@ def _prepare_photos(folder: str, photos: List[Photo], sources: Sources,
     crop = CropSettings(options.size, options.gt_size, options.scale, options.margin, options.whole,
                         options.min_confidence, options.max_error if options.check_points else None)
     workers = 0 if len(todo) <= FEW_PHOTOS or options.workers == 1 else options.workers
-    detector = (options.detector, options.model) if workers and sources.detector else sources.detector
+    detector = (options.detector, options.model) if workers and planner.detector else planner.detector
     bar = tqdm(total=len(photos), initial=len(photos) - len(todo), desc='cropping', unit='photo', smoothing=0.05)
     try:
         with bar, worker_map(workers, _start_worker, crop, detector) as run:
             for start in range(0, len(todo), PHOTOS_PER_FOLDER):  # not all at once, to bound the memory
                 part = todo[start:start + PHOTOS_PER_FOLDER]
-                for _ in run(_prepare_one, [(stem, _plan(photo, sources, options)) for stem, photo in part]):
+                for _ in run(_prepare_one, [(stem, planner.plan(photo)) for stem, photo in part]):
                     bar.update()
     except BrokenProcessPool as error:
         raise RuntimeError('A worker process died, perhaps for lack of memory. Run the same command again, with fewer '
                            '--workers: it continues where it stopped.') from error
     return {stem: load_result(stem) for stem in stems}
-
-
-def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
-    """Return the task of a photograph, or the reason to skip it that is known without its pixels."""
-    split = sources.split_of.get(photo.name)
-    if split is None:
-        return SkippedPhoto(photo.relative, '', f'not in {os.path.basename(options.split)}')
-    try:
-        faces = sources.annotations.find(photo) if sources.annotations else None
-    except Skipped as reason:
-        return SkippedPhoto(photo.relative, split, str(reason))
-    five_points = sources.five_points.get(photo.relative)
-    if options.check_points and five_points is None:
-        return SkippedPhoto(photo.relative, split, f'not in {os.path.basename(options.check_points)}')
-    return Task(photo, split, faces, sources.landmarks.order, sources.landmarks.min_confidence, five_points)
 
 
 _WORKER: tuple = ()  # of a worker process, set when it starts: settings and detector

@@ -199,25 +199,27 @@ def repeat_name(root):
 
 
 @pytest.mark.parametrize('damage, kind, offender', [
-    (remove_key, 'unreadable image (1)', "has no key '000002'"),
-    (with_train(**{'000004': NO_IMAGE}), 'unreadable image (1)', '000004.png: cannot be decoded'),
-    (with_train(**{'000001': picture(1, 24)}), 'image size not as annotated (1)', '000001: is 24x24, annotated 32x32'),
+    (remove_key, 'image cannot be used (1)', "has no key '000002'"),
+    (with_train(**{'000004': NO_IMAGE}), 'image cannot be used (1)', '000004.png: cannot be decoded'),
+    (with_train(**{'000001': picture(1, 24)}), 'image cannot be used (1)',
+     '000001.png: is 24x24 (width x height), but was annotated as 32x32'),
     (misstate_shape, 'shape not as in meta_info (1)', 'train.lmdb/000001: is 32x32, expected 24x32'),
     (distort, 'image not square (7)', '000000: 24x32'),
-    (with_annotation(landmarks=changed(grid(), (6, 3), (31.6, 4))), 'landmarks outside the image (1)',
-     '000006: landmark 3 at (31.6, 4.0), the image is 32x32'),
+    (with_annotation(landmarks=changed(grid(), (6, 3), (31.6, 4))), 'image cannot be used (1)',
+     '000006.png: landmark 3 at (31.6, 4.0) is outside the image of 32x32'),
     (with_annotation('test', landmarks=changed(grid(), (2, ..., 0), SIZE - 1 - grid()[2, :, 0])),
      'left eye not left of the right eye (1)', '000102: x is 27.0, of the right eye 21.2'),
-    (with_annotation(names=[name for name in pictures('train') if name != '000005']), 'image without landmarks (1)',
-     '000005'),
-    (with_annotation(names=[*pictures('train'), 'nobody']), 'landmarks without an image (1)', 'nobody'),
-    (lambda root: (root / 'train.npz').write_bytes(b'no zip file'), 'no valid annotation file (1)',
+    (with_annotation(names=[name for name in pictures('train') if name != '000005']), 'annotation file does not fit (1)',
+     "has no landmarks for '000005' (1 of 7 images"),
+    (with_annotation(names=[*pictures('train'), 'nobody']), 'annotation file does not fit (1)',
+     "'nobody' has no image"),
+    (lambda root: (root / 'train.npz').write_bytes(b'no zip file'), 'annotation file does not fit (1)',
      'train.npz: not a readable annotation file'),
-    (without('train.npz'), 'no valid annotation file (1)', "train.npz' does not exist"),
+    (without('train.npz'), 'annotation file does not fit (1)', "train.npz' does not exist"),
     (with_lq(**{'000103': None}), 'image without a low-quality image (1)', '000103'),
     (with_lq(extra=picture(9, 4)), 'low-quality images without an image (1)', 'extra'),
     (with_lq(**{'000101': picture(9, 4)}), 'low-quality image is not the shrunk image (1)', '000101'),
-    (with_lq(**{'000101': NO_IMAGE}), 'unreadable low-quality image (1)', 'test_lq.lmdb/000101.png: cannot be decoded'),
+    (with_lq(**{'000101': NO_IMAGE}), 'image cannot be used (1)', 'test_lq.lmdb/000101.png: cannot be decoded'),
     (with_lq(**{'000101': picture(9, 5)}), 'low-quality image of a size that does not fit (1)',
      '000101: 5x5, but the image is 32x32'),
     (with_lq(**{'000100': picture(100)}), 'low-quality image of a size that does not fit (1)',
@@ -249,7 +251,7 @@ def test_names_the_first_offenders_and_counts_the_others(prepared, capsys):
     write_lmdb(prepared / 'train.lmdb', dict.fromkeys(pictures('train'), b'no image'))
     assert check.main([str(prepared), '--workers', '1']) == 1
     lines = capsys.readouterr().out.splitlines()
-    start = lines.index(f'  PROBLEM: unreadable image ({NUM})') + 1
+    start = lines.index(f'  PROBLEM: image cannot be used ({NUM})') + 1
     assert [f'00000{i}.png' in line for i, line in enumerate(lines[start:start + EXAMPLES])] == [True] * EXAMPLES
     assert lines[start + EXAMPLES] == f'    and {NUM - EXAMPLES} more'
 
