@@ -4,13 +4,13 @@ The set appears under its name by one rename, when it is complete. Until then ev
 the settings and, for each finished photograph, its PNG files and a record, which is written last. A run with the same
 settings continues there. The result depends neither on interruptions nor on the number of workers.
 """
-import contextlib
 import os
 import shutil
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dic_plugin.faces.detectors import make_detector
@@ -18,6 +18,7 @@ from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.finish import Counts, build_set, count, load_result, save_result, write_skipped
 from dic_plugin.prepare.formats import open_annotations
+from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points
 from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.photo import Photo
@@ -65,7 +66,11 @@ def prepare(options: Any) -> Tuple[Counts, bool]:
         raise FileExistsError(f'{output!r} exists and was not made by this tool; expected a new folder (-o).')
 
     os.makedirs(unfinished, exist_ok=True)
-    with _only_one_run(unfinished):
+    try:  # the operating system releases the lock when a run ends, however it ends
+        only_run = FileLock(os.path.join(unfinished, 'lock')).acquire(timeout=0)
+    except Timeout as error:
+        raise FileExistsError(f'{unfinished!r}: another run is working there.') from error
+    with only_run:
         if read_record(os.path.join(unfinished, 'settings.json'), settings) is None:
             write_json(os.path.join(unfinished, 'settings.json'), {'settings': settings})
         results = _prepare_photos(unfinished, photos, planner, options)
@@ -97,16 +102,18 @@ class _Planner:
     """What to do with each photograph, from the options and the files that they name.
 
     Attributes:
-        source: Where the landmarks come from: ``annotations`` or, if that is None, ``detector``.
+        source: Where the landmarks come from: ``annotations`` or ``detector``; the other one is None.
     """
 
     def __init__(self, options: Any, photos: List[Photo]) -> None:
         self.options = options
         self.split_of = read_split(options.split, photos, options.seed)
-        self.annotations = open_annotations(options.landmarks, photos) if options.landmarks else None
-        # each worker makes its own detector, but errors are raised here
-        self.detector = None if self.annotations else make_detector(options.detector, options.model)
-        self.source: Any = self.annotations or self.detector
+        self.source: Union[Annotations, Detector] = (
+            open_annotations(options.landmarks, photos) if options.landmarks else
+            # each worker makes its own, but errors are raised here
+            make_detector(options.detector, options.model))
+        self.annotations = self.source if isinstance(self.source, Annotations) else None
+        self.detector = None if isinstance(self.source, Annotations) else self.source
         self.five_points: Dict[str, np.ndarray] = {}  # CelebA's, by Photo.relative
         if options.check_points:
             if self.source.order not in ('ibug68', 'celeba5'):
@@ -168,19 +175,3 @@ def _start_worker(crop: CropSettings, detector: Union[Detector, Tuple[str, Optio
 def _prepare_one(work: Tuple[str, Union[Task, SkippedPhoto]]) -> None:
     stem, task = work
     save_result(stem, task if isinstance(task, SkippedPhoto) else prepare_photo(task, *_WORKER))
-
-
-@contextlib.contextmanager
-def _only_one_run(unfinished: str) -> Iterator[None]:
-    """Refuse a second run in a folder; the operating system releases the lock when a run ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(os.path.join(unfinished, 'lock'), 'w', encoding='ascii') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise FileExistsError(f'{unfinished!r}: another run is working there.') from error
-        yield
