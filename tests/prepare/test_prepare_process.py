@@ -66,24 +66,6 @@ def test_published_box_and_low_quality_image(tmp_path):
     np.testing.assert_array_equal(decode(result.lq), make_lq(crop, 8))
 
 
-@pytest.mark.parametrize('box, crop_box, moved', [((60, 30, 100, 60), (60, 25, 100, 65), (0, 0)),
-                                                  ((65, 30, 105, 70), (60, 30, 100, 70), (-5, 0))])  # yapf: disable
-def test_box_that_is_not_square_is_grown_and_moved_inside(tmp_path, box, crop_box, moved):
-    result = prepare_photo(task_of(write(tmp_path), [FoundFace(LANDMARKS * 0.4 + (60, 30), box)]), SETTINGS)
-    assert (result.crop_box, result.moved) == (crop_box, moved)
-
-
-def test_border_is_repeated_where_the_photograph_ends(tmp_path):
-    """A face of 80 pixels in a photograph 80 high: 120 pixels are cut, 40 of them padding."""
-    face = FoundFace(np.array([[10., 0.], [90., 0.], [50., 79.]]))
-    result = prepare_photo(task_of(write(tmp_path), [face]), SETTINGS._replace(size=120))
-    left, top, right, bottom = result.padding
-    assert (top + bottom, left + right) == (40, 20)
-    crop = decode(result.image)
-    assert crop.shape == (120, 120, 3)
-    np.testing.assert_array_equal(crop[:top], np.repeat(crop[top:top + 1], top, axis=0))
-
-
 def test_whole_crops(tmp_path):
     """They are unchanged if the size is right already, and so are the landmarks."""
     img, settings = scene(48, 48), SETTINGS._replace(whole=True)
