@@ -44,9 +44,9 @@ def test_list_of_test_images(tmp_path, name, content):
 
 @pytest.mark.parametrize('name, content, message', [
     ('list.txt', '000001\nlost.jpg\nlost_2.jpg\n',
-     "list.txt: 2 of its 3 test images, such as 'lost.jpg', are not among the 6 photographs"),
+     "list.txt: 2 of its 3 images, such as 'lost.jpg', are not among the 6 photographs"),
     ('list.txt', '', 'list.txt: an empty file; expected .train. or .test.'),
-    ('list.txt', 'x.jpg 0\ny.jpg 2\n', "list.txt: none of its 2 names, such as 'x.jpg', is that of a photograph"),
+    ('list.txt', 'x.jpg 0\ny.jpg 2\n', "list.txt: 2 of its 2 images, such as 'x.jpg', are not among the 6"),
     ('list.txt', '000001.jpg 0\n000002.jpg 3\n', 'list.txt, line 2'),
     ('list.pkl', 'no pickle', 'list.pkl: not read'),
 ])  # yapf: disable
