@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.prepare.process import PNG_LEVEL, PreparedFace, SkippedPhoto
-from dic_plugin.utils.atomic_write import write_text
+from dic_plugin.utils.atomic_write import write_json
 
 __all__ = ['Counts', 'build_set', 'count', 'load_result', 'save_result', 'write_skipped']
 
@@ -40,7 +40,7 @@ def save_result(stem: str, result: Union[PreparedFace, SkippedPhoto]) -> None:
             if content is not None:
                 Path(f'{stem}{suffix}.png').write_bytes(content)
         result = result._replace(landmarks=result.landmarks.tolist(), image=None, lq=None)
-    write_text(f'{stem}.json', json.dumps(result._asdict()))
+    write_json(f'{stem}.json', result._asdict())
 
 
 def load_result(stem: str) -> Union[PreparedFace, SkippedPhoto]:

@@ -107,10 +107,7 @@ def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple
         raise Skipped(f'confidence too low ({best:.3g}, less than {threshold:.3g})')
     largest = max(sure, key=lambda face: _extent(face.landmarks).prod())
     if settings.max_error is not None and task.five_points is not None:
-        try:
-            error = five_point_error(largest.landmarks, task.order, task.five_points)
-        except ValueError as unusable:
-            raise Skipped(f'landmarks cannot be checked ({unusable})') from unusable
+        error = five_point_error(largest.landmarks, task.order, task.five_points)
         if not error <= settings.max_error:
             raise Skipped(f'landmarks disagree with the five points ({error:.3g}, more than {settings.max_error:.3g})')
     return largest, len(sure)
@@ -129,7 +126,7 @@ def five_point_error(landmarks: np.ndarray, order: str, points: np.ndarray) -> f
         points: (5, 2) CelebA's points in the same photograph.
 
     Raises:
-        ValueError: CelebA's eyes coincide.
+        Skipped: CelebA's eyes coincide.
 
     >>> points = np.array([[0., 0.], [10., 0.], [5., 5.], [2., 8.], [8., 8.]])
     >>> five_point_error(points + [3, 4], 'celeba5', points)
@@ -138,10 +135,9 @@ def five_point_error(landmarks: np.ndarray, order: str, points: np.ndarray) -> f
     if order == 'ibug68':
         eyes = [landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)]
         landmarks = np.stack([*eyes, *landmarks[[30, 48, 54]]])
-    points = np.asarray(points, np.float64)
     eye_distance = float(np.linalg.norm(points[1] - points[0]))
     if not eye_distance > 0:
-        raise ValueError(f"CelebA's points {points.tolist()} have both eyes in one place; expected two.")
+        raise Skipped(f"landmarks cannot be checked (CelebA's points {points.tolist()} have both eyes in one place)")
     return float(np.linalg.norm(landmarks - points, axis=1).mean() / eye_distance)
 
 

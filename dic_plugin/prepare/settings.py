@@ -22,10 +22,8 @@ def describe_settings(options: Any, photos: List[Photo], model: Optional[str]) -
     """
     settings = {key: value for key, value in options.items() if key not in _WITHOUT_EFFECT}
     settings['format'] = FORMAT
-    settings['photographs'] = {
-        'number': len(photos),
-        'digest': _digest_sizes((photo.relative, photo.path) for photo in photos)
-    }
+    sizes = _digest_sizes((photo.relative, photo.path) for photo in photos)
+    settings['photographs'] = {'number': len(photos), 'digest': sizes}
     settings['landmarks'] = [_describe_path(path) for path in options.landmarks or []]
     settings['model'] = _describe_path(model) if model else None
     if os.path.isfile(options.split):

@@ -127,7 +127,7 @@ def test_a_run_interrupted_while_cropping_continues(download, undisturbed, tmp_p
     assert_same_tree(undisturbed, tmp_path / 'set')
 
 
-@pytest.mark.parametrize('stage', ['finish.write_text', 'finish.FaceAnnotations.save', 'finish.LmdbMaker.close',
+@pytest.mark.parametrize('stage', ['finish.write_json', 'finish.FaceAnnotations.save', 'finish.LmdbMaker.close',
                                    'finish.write_skipped', 'prepare.write_json'])  # yapf: disable
 def test_a_run_interrupted_while_writing_continues(download, undisturbed, tmp_path, monkeypatch, stage):
     with monkeypatch.context() as patch:
