@@ -136,14 +136,14 @@ def _check_split(folder: str, split: SplitReport, made_here: bool, workers: int)
         _check_pairs(images, lq_images, made_here, split)
     elif made_here and not is_train and not os.path.isdir(lq_root):
         split.add('no low-quality images', f'expected {lq_root}')
-    sources: List[str] = []
+    identities: List[_Identity] = [('name', name, name) for name in names]
+    identities += [('pixels', image.digest, name) for name, image in images.items()]
     if faces.annotations:
         split.order = faces.annotations.order
         _check_eyes(faces.annotations, split)
-        sources = [] if faces.annotations.source is None else faces.annotations.source.tolist()
-    return [('name', name, name) for name in names] + [('photograph', source, source)
-                                                       for source in sources] + [('pixels', image.digest, name)
-                                                                                 for name, image in images.items()]
+        if faces.annotations.source is not None:
+            identities += [('photograph', source, source) for source in faces.annotations.source.tolist()]
+    return identities
 
 
 def _open(split: SplitReport, problem: str, root: str, **options: str) -> Optional[FaceLandmarkDataset]:
@@ -188,8 +188,9 @@ def _read_images(faces: FaceLandmarkDataset, split: SplitReport, workers: int,
 def _read_meta_info(files: FaceFiles) -> Dict[str, Size]:
     """Return the sizes in the list that BasicSR's tools write, ``name.png (h,w,c)`` in each line, if there is one."""
     folder, name = os.path.split(files.root)
-    inside, beside = os.path.join(files.root, 'meta_info.txt'), os.path.join(folder, f'meta_info_{name}.txt')
-    path = inside if files.backend == 'lmdb' else beside
+    path = (
+        os.path.join(files.root, 'meta_info.txt') if files.backend == 'lmdb' else os.path.join(
+            folder, f'meta_info_{name}.txt'))
     if not os.path.isfile(path):
         return {}
     with open(path, encoding='utf-8') as file:
