@@ -37,6 +37,7 @@ setup(
         *unless('basicsr-fixed', 'basicsr'),
         *unless('mmcv', 'mmcv-lite'),
         'addict',
+        'filelock',
         'jinja2',
         'lmdb',
         'numpy',

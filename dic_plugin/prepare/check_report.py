@@ -1,16 +1,18 @@
 """Report of the examination of a set of face crops."""
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Tuple
 
-__all__ = ['EXAMPLES', 'CheckReport', 'SplitReport', 'size_text']
+__all__ = ['EXAMPLES', 'CheckReport', 'Size', 'SplitReport', 'size_text']
 
 EXAMPLES = 5  # cases that the text names for each kind of finding
+
+Size = Tuple[int, int]  # width, height
 
 
 @dataclass
 class SplitReport:
-    """Report of one split: its images by size (width, height), the order of its landmarks, and cases by kind.
+    """Report of one split: its images by size, the order of its landmarks, and cases by kind of problem or warning.
 
     Problems make training or testing fail or silently give wrong results; warnings may be intended.
     """
@@ -18,7 +20,7 @@ class SplitReport:
     num_images: int = 0
     order: Optional[str] = None
     sizes: Counter = field(default_factory=Counter)
-    lq_sizes: Optional[Counter] = None  # None: there are no low-quality images
+    lq_sizes: Counter = field(default_factory=Counter)  # of the low-quality images
     problems: Dict[str, List[str]] = field(default_factory=dict)
     warnings: Dict[str, List[str]] = field(default_factory=dict)
 
@@ -29,19 +31,17 @@ class SplitReport:
 
     def summary(self) -> str:
         """Return a line that describes the split."""
-        text = f'{self.name}: {self.num_images:,} images{_describe(self.sizes)}'
-        text += f', landmarks {self.order}' if self.order else ', no landmarks'
-        return text if self.lq_sizes is None else f'{text}, low-quality images{_describe(self.lq_sizes)}'
+        landmarks = f'landmarks {self.order}' if self.order else 'no landmarks'
+        lq = f', low-quality images{_describe(self.lq_sizes)}' if self.lq_sizes else ''
+        return f'{self.name}: {self.num_images:,} images{_describe(self.sizes)}, {landmarks}{lq}'
 
     def findings(self) -> List[str]:
         """Return lines with each kind of finding and its first cases."""
         lines = []
         for heading, findings in (('PROBLEM', self.problems), ('warning', self.warnings)):
             for kind, cases in findings.items():
-                lines.append(f'  {heading}: {kind} ({len(cases):,})')
-                lines += [f'    {case}' for case in cases[:EXAMPLES]]
-                if len(cases) > EXAMPLES:
-                    lines.append(f'    and {len(cases) - EXAMPLES:,} more')
+                lines += [f'  {heading}: {kind} ({len(cases):,})', *(f'    {case}' for case in cases[:EXAMPLES])]
+                lines += [f'    and {len(cases) - EXAMPLES:,} more'] * (len(cases) > EXAMPLES)
         return lines
 
 
@@ -63,13 +63,12 @@ class CheckReport:
         return lines + (['the set as a whole:', *between] if between else [])
 
 
-def size_text(size: Sequence[int]) -> str:
+def size_text(size: Size) -> str:
     """Format (width, height) as ``128x128``."""
     return f'{size[0]}x{size[1]}'
 
 
 def _describe(sizes: Counter) -> str:
-    if not sizes:
-        return ''
-    (size, _), others = sizes.most_common(1)[0], len(sizes) - 1
-    return f' of {size_text(size)}' + (f' and {others} other size{"s" if others > 1 else ""}' if others else '')
+    usual = ''.join(f' of {size_text(size)}' for size, _ in sizes.most_common(1))
+    others = len(sizes) - 1
+    return usual + (f' and {others} other size{"s" * (others > 1)}' if others > 0 else '')

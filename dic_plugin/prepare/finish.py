@@ -5,7 +5,7 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple, Union
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
 
 import numpy as np
 from basicsr.utils.lmdb_util import LmdbMaker
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.prepare.process import PNG_LEVEL, PreparedFace, SkippedPhoto
-from dic_plugin.utils.atomic_write import write_text
+from dic_plugin.utils.atomic_write import write_json
 
 __all__ = ['Counts', 'build_set', 'count', 'load_result', 'save_result', 'write_skipped']
 
@@ -40,7 +40,7 @@ def save_result(stem: str, result: Union[PreparedFace, SkippedPhoto]) -> None:
             if content is not None:
                 Path(f'{stem}{suffix}.png').write_bytes(content)
         result = result._replace(landmarks=result.landmarks.tolist(), image=None, lq=None)
-    write_text(f'{stem}.json', json.dumps(result._asdict()))
+    write_json(f'{stem}.json', result._asdict())
 
 
 def load_result(stem: str) -> Union[PreparedFace, SkippedPhoto]:
@@ -63,13 +63,12 @@ def load_result(stem: str) -> Union[PreparedFace, SkippedPhoto]:
 def count(faces: Sequence[PreparedFace], skipped: Sequence[SkippedPhoto]) -> Counts:
     """Count faces and photographs left out."""
     number = Counter(face.split for face in faces)
-    reasons = Counter(photo.reason.split(' (')[0] for photo in skipped)
     planned = {photo.split for photo in skipped}
     return Counts(
         faces={split: number[split]
                for split in SPLITS if number[split]},
         empty=[split for split in SPLITS if split in planned and not number[split]],
-        reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        reasons=dict(Counter(sorted(photo.reason.split(' (')[0] for photo in skipped)).most_common()),
         moved=sum(any(face.moved) for face in faces),
         padded=sum(any(face.padding) for face in faces),
         several=sum(face.num_faces > 1 for face in faces))
@@ -88,9 +87,21 @@ def build_set(folder: str, faces: Dict[str, PreparedFace], skipped: Sequence[Ski
         store: ``lmdb`` or ``png``.
     """
     for split in SPLITS:
-        part = {stem: face for stem, face in faces.items() if face.split == split}
-        if part:
-            _build_split(os.path.join(folder, split), part, order, scale, store)
+        stems = [stem for stem, face in faces.items() if face.split == split]
+        part = [faces[stem] for stem in stems]
+        if not part:
+            continue
+        root, names = os.path.join(folder, split), [face.name for face in part]
+        _write_images(root, store, [f'{stem}.png' for stem in stems], names, part[0].size)
+        if split != 'train':
+            _write_images(f'{root}_lq', store, [f'{stem}_lq.png' for stem in stems], names, part[0].size // scale)
+        FaceAnnotations(
+            np.array(names),
+            np.stack([face.landmarks for face in part]),
+            order,
+            image_size=np.array([(face.size, face.size) for face in part], np.int32),
+            source=np.array([face.source for face in part]),
+            crop_box=np.array([face.crop_box for face in part], np.float32)).save(f'{root}.npz')
     _write_csv(os.path.join(folder, 'faces.csv'), _FACE_COLUMNS, map(_face_row, faces.values()))
     write_skipped(os.path.join(folder, 'skipped.csv'), skipped)
 
@@ -100,45 +111,30 @@ def write_skipped(path: str, skipped: Sequence[SkippedPhoto]) -> None:
     _write_csv(path, SkippedPhoto._fields, skipped)
 
 
-def _build_split(root: str, part: Dict[str, PreparedFace], order: str, scale: int, store: str) -> None:
-    faces = list(part.values())
-    _write_images(root, store, [(f'{stem}.png', face.name, face.size) for stem, face in part.items()])
-    if faces[0].split != 'train':
-        _write_images(f'{root}_lq', store,
-                      [(f'{stem}_lq.png', face.name, face.size // scale) for stem, face in part.items()])
-    FaceAnnotations(
-        np.array([face.name for face in faces]),
-        np.stack([face.landmarks for face in faces]),
-        order,
-        image_size=np.array([(face.size, face.size) for face in faces], np.int32),
-        source=np.array([face.source for face in faces]),
-        crop_box=np.array([face.crop_box for face in faces], np.float32)).save(f'{root}.npz')
-
-
-def _write_images(root: str, store: str, images: Sequence[Tuple[str, str, int]]) -> None:
-    """Write PNG files, given as (path, name, side), into ``<root>.lmdb`` or, with ``store`` png, the folder ``root``.
+def _write_images(root: str, store: str, paths: List[str], names: List[str], side: int) -> None:
+    """Write square PNG files into ``<root>.lmdb`` or, with ``store`` png, the folder ``root``.
 
     A folder has ``meta_info_<folder>.txt``, in BasicSR's format, beside it.
     """
-    progress = tqdm(images, desc=f'writing {os.path.basename(root)}', unit='image', smoothing=0.05)
+    parent, folder = os.path.split(root)
+    progress = tqdm(zip(paths, names), f'writing {folder}', len(paths), unit='image', smoothing=0.05)
     if store == 'lmdb':
         # A value takes whole pages of 4 KiB; twice that leaves room for the index and for unfinished transactions.
-        map_size = 2 * sum(os.path.getsize(path) + 4096 for path, _, _ in images) + (1 << 20)
+        map_size = 2 * sum(os.path.getsize(path) + 4096 for path in paths) + (1 << 20)
         maker = LmdbMaker(f'{root}.lmdb', map_size, batch=1000, compress_level=PNG_LEVEL)
-        for path, name, side in progress:
+        for path, name in progress:
             maker.put(Path(path).read_bytes(), name, (side, side, 3))
         maker.close()
         os.remove(f'{root}.lmdb/lock.mdb')  # not needed by BasicSR's readers, and different in each run
         return
     os.makedirs(root)
-    for path, name, _ in progress:
+    for path, name in progress:
         shutil.copyfile(path, os.path.join(root, f'{name}.png'))
-    parent, folder = os.path.split(root)
     with open(os.path.join(parent, f'meta_info_{folder}.txt'), 'w', encoding='ascii') as file:
-        file.writelines(f'{name}.png ({side},{side},3)\n' for _, name, side in images)
+        file.writelines(f'{name}.png ({side},{side},3)\n' for name in names)
 
 
-def _write_csv(path: str, columns: Sequence[str], rows) -> None:
+def _write_csv(path: str, columns: Sequence[str], rows: Iterable[Sequence]) -> None:
     with open(path, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(columns)

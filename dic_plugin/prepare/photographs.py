@@ -41,18 +41,15 @@ def list_photographs(folder: str, output: Optional[str] = None) -> Tuple[List[Ph
     first_with: Dict[str, str] = {}
     for relative in sorted(is_file, key=os.fsencode):
         readable = os.fsencode(relative).decode('utf-8', 'backslashreplace')
+        name = _crop_name(readable)
         if readable != relative:
             unusable.append((readable, 'its file name is not UTF-8'))
-            continue
-        if not is_file[relative]:
+        elif not is_file[relative]:
             unusable.append((relative, 'cannot be read (not a file, or a link to none)'))
-            continue
-        name = _crop_name(relative)
-        first = first_with.setdefault(name, relative)
-        if first == relative:
-            photos.append(Photo(name, os.path.join(folder, *relative.split('/')), relative))
+        elif first_with.setdefault(name, relative) != relative:
+            unusable.append((relative, f'same name as another ({first_with[name]})'))
         else:
-            unusable.append((relative, f'same name as another ({first})'))
+            photos.append(Photo(name, os.path.join(folder, *relative.split('/')), relative))
     return photos, unusable
 
 

@@ -4,13 +4,13 @@ The set appears under its name by one rename, when it is complete. Until then ev
 the settings and, for each finished photograph, its PNG files and a record, which is written last. A run with the same
 settings continues there. The result depends neither on interruptions nor on the number of workers.
 """
-import contextlib
 import os
 import shutil
 from concurrent.futures.process import BrokenProcessPool
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dic_plugin.faces.detectors import make_detector
@@ -39,16 +39,7 @@ class NothingPrepared(Exception):
     """No photograph gave a face; the message lists the reasons."""
 
 
-class Sources(NamedTuple):
-    """Sources of the splits, landmarks and checks of the photographs."""
-    split_of: Dict[str, str]  # by Photo.name
-    landmarks: Union[Annotations, Detector]  # one of the following
-    annotations: Optional[Annotations]
-    detector: Optional[Detector]
-    five_points: Dict[str, np.ndarray]  # by Photo.relative; CelebA's points, to compare the landmarks with
-
-
-def prepare(options) -> Tuple[Counts, bool]:
+def prepare(options: Any) -> Tuple[Counts, bool]:
     """Prepare a folder of photographs, or continue an interrupted preparation.
 
     Args:
@@ -64,8 +55,9 @@ def prepare(options) -> Tuple[Counts, bool]:
     """
     output, unfinished = options.output, f'{os.path.normpath(options.output)}.unfinished'
     photos, unusable = list_photographs(options.photos, output)
-    sources = _open_sources(options, photos)
-    settings = describe_settings(options, photos, sources.detector.model if sources.detector else None)
+    planner = _Planner(options, photos)
+    annotations, detector = planner.annotations, planner.detector
+    settings = describe_settings(options, photos, detector.model if detector else None)
     record = read_record(os.path.join(output, 'prepared.json'), settings)
     if record is not None:
         shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed after the set was complete
@@ -74,14 +66,18 @@ def prepare(options) -> Tuple[Counts, bool]:
         raise FileExistsError(f'{output!r} exists and was not made by this tool; expected a new folder (-o).')
 
     os.makedirs(unfinished, exist_ok=True)
-    with _only_one_run(unfinished):
+    try:  # the operating system releases the lock when a run ends, however it ends
+        only_run = FileLock(os.path.join(unfinished, 'lock')).acquire(timeout=0)
+    except Timeout as error:
+        raise FileExistsError(f'{unfinished!r}: another run is working there.') from error
+    with only_run:
         if read_record(os.path.join(unfinished, 'settings.json'), settings) is None:
             write_json(os.path.join(unfinished, 'settings.json'), {'settings': settings})
-        results = _prepare_photos(unfinished, photos, sources, options)
+        results = _prepare_photos(unfinished, photos, planner, options)
         faces = {stem: result for stem, result in results.items() if isinstance(result, PreparedFace)}
         skipped = [result for result in results.values() if isinstance(result, SkippedPhoto)]
         skipped += [SkippedPhoto(relative, '', reason) for relative, reason in unusable]
-        lost = sources.annotations.missing(photos) if sources.annotations else []
+        lost = annotations.missing(photos) if annotations else []
         skipped += [SkippedPhoto(name, '', 'annotated, but no such photograph') for name in lost]
         counts = count(list(faces.values()), skipped)
         if not faces:
@@ -93,7 +89,7 @@ def prepare(options) -> Tuple[Counts, bool]:
         finished = os.path.join(unfinished, 'set')
         shutil.rmtree(finished, ignore_errors=True)  # left by a run that was interrupted while writing it
         os.makedirs(finished)
-        build_set(finished, faces, skipped, sources.landmarks.order, options.scale, options.store)
+        build_set(finished, faces, skipped, planner.source.order, options.scale, options.store)
         write_json(os.path.join(finished, 'prepared.json'), {'settings': settings, 'counts': counts._asdict()})
         if os.path.isdir(output):
             os.rmdir(output)  # it is empty
@@ -102,29 +98,50 @@ def prepare(options) -> Tuple[Counts, bool]:
     return counts, True
 
 
-def _open_sources(options, photos: List[Photo]) -> Sources:
-    split_of = read_split(options.split, photos, options.seed)
-    landmarks: Union[Annotations, Detector]
-    annotations = detector = None
-    if options.landmarks:
-        landmarks = annotations = open_annotations(options.landmarks, photos)
-    else:  # each worker makes its own, but errors are raised here
-        landmarks = detector = make_detector(options.detector, options.model)
-    five_points: Dict[str, np.ndarray] = {}
-    if options.check_points:
-        if landmarks.order not in ('ibug68', 'celeba5'):
-            raise ValueError(
-                f"--check-points: landmarks in the order {landmarks.order} ({landmarks.described}) cannot be "
-                "compared with CelebA's five points; expected ibug68 or celeba5.")
-        points = read_five_points(options.check_points)
-        values = list(points.values())
-        matched = match_names(list(points), photos, options.check_points)
-        five_points = {relative: values[row] for relative, row in matched.items()}
-    return Sources(split_of, landmarks, annotations, detector, five_points)
+class _Planner:
+    """What to do with each photograph, from the options and the files that they name.
+
+    Attributes:
+        source: Where the landmarks come from: ``annotations`` or ``detector``; the other one is None.
+    """
+
+    def __init__(self, options: Any, photos: List[Photo]) -> None:
+        self.options = options
+        self.split_of = read_split(options.split, photos, options.seed)
+        self.source: Union[Annotations, Detector] = (
+            open_annotations(options.landmarks, photos) if options.landmarks else
+            # each worker makes its own, but errors are raised here
+            make_detector(options.detector, options.model))
+        self.annotations = self.source if isinstance(self.source, Annotations) else None
+        self.detector = None if isinstance(self.source, Annotations) else self.source
+        self.five_points: Dict[str, np.ndarray] = {}  # CelebA's, by Photo.relative
+        if options.check_points:
+            if self.source.order not in ('ibug68', 'celeba5'):
+                raise ValueError(
+                    f'--check-points: landmarks in the order {self.source.order} ({self.source.described}) cannot be '
+                    "compared with CelebA's five points; expected ibug68 or celeba5.")
+            points = read_five_points(options.check_points)
+            values = list(points.values())
+            matched = match_names(list(points), photos, options.check_points)
+            self.five_points = {relative: values[row] for relative, row in matched.items()}
+
+    def plan(self, photo: Photo) -> Union[Task, SkippedPhoto]:
+        """Return the task of a photograph, or the reason to skip it that is known without its pixels."""
+        split = self.split_of.get(photo.name)
+        if split is None:
+            return SkippedPhoto(photo.relative, '', f'not in {os.path.basename(self.options.split)}')
+        try:
+            faces = self.annotations.find(photo) if self.annotations else None
+        except Skipped as reason:
+            return SkippedPhoto(photo.relative, split, str(reason))
+        five_points = self.five_points.get(photo.relative)
+        if self.options.check_points and five_points is None:
+            return SkippedPhoto(photo.relative, split, f'not in {os.path.basename(self.options.check_points)}')
+        return Task(photo, split, faces, self.source.order, self.source.min_confidence, five_points)
 
 
-def _prepare_photos(folder: str, photos: List[Photo], sources: Sources,
-                    options) -> Dict[str, Union[PreparedFace, SkippedPhoto]]:
+def _prepare_photos(folder: str, photos: List[Photo], planner: _Planner,
+                    options: Any) -> Dict[str, Union[PreparedFace, SkippedPhoto]]:
     """Prepare the photographs that have no result yet; return the results of all by the stem of their files."""
     stems = [os.path.join(folder, f'{index // PHOTOS_PER_FOLDER:03d}', f'{index:06d}') for index in range(len(photos))]
     todo = [(stem, photo) for stem, photo in zip(stems, photos) if not os.path.exists(f'{stem}.json')]
@@ -133,33 +150,18 @@ def _prepare_photos(folder: str, photos: List[Photo], sources: Sources,
     crop = CropSettings(options.size, options.gt_size, options.scale, options.margin, options.whole,
                         options.min_confidence, options.max_error if options.check_points else None)
     workers = 0 if len(todo) <= FEW_PHOTOS or options.workers == 1 else options.workers
-    detector = (options.detector, options.model) if workers and sources.detector else sources.detector
+    detector = (options.detector, options.model) if workers and planner.detector else planner.detector
     bar = tqdm(total=len(photos), initial=len(photos) - len(todo), desc='cropping', unit='photo', smoothing=0.05)
     try:
         with bar, worker_map(workers, _start_worker, crop, detector) as run:
             for start in range(0, len(todo), PHOTOS_PER_FOLDER):  # not all at once, to bound the memory
                 part = todo[start:start + PHOTOS_PER_FOLDER]
-                for _ in run(_prepare_one, [(stem, _plan(photo, sources, options)) for stem, photo in part]):
+                for _ in run(_prepare_one, [(stem, planner.plan(photo)) for stem, photo in part]):
                     bar.update()
     except BrokenProcessPool as error:
         raise RuntimeError('A worker process died, perhaps for lack of memory. Run the same command again, with fewer '
                            '--workers: it continues where it stopped.') from error
     return {stem: load_result(stem) for stem in stems}
-
-
-def _plan(photo: Photo, sources: Sources, options) -> Union[Task, SkippedPhoto]:
-    """Return the task of a photograph, or the reason to skip it that is known without its pixels."""
-    split = sources.split_of.get(photo.name)
-    if split is None:
-        return SkippedPhoto(photo.relative, '', f'not in {os.path.basename(options.split)}')
-    try:
-        faces = sources.annotations.find(photo) if sources.annotations else None
-    except Skipped as reason:
-        return SkippedPhoto(photo.relative, split, str(reason))
-    five_points = sources.five_points.get(photo.relative)
-    if options.check_points and five_points is None:
-        return SkippedPhoto(photo.relative, split, f'not in {os.path.basename(options.check_points)}')
-    return Task(photo, split, faces, sources.landmarks.order, sources.landmarks.min_confidence, five_points)
 
 
 _WORKER: tuple = ()  # of a worker process, set when it starts: settings and detector
@@ -173,19 +175,3 @@ def _start_worker(crop: CropSettings, detector: Union[Detector, Tuple[str, Optio
 def _prepare_one(work: Tuple[str, Union[Task, SkippedPhoto]]) -> None:
     stem, task = work
     save_result(stem, task if isinstance(task, SkippedPhoto) else prepare_photo(task, *_WORKER))
-
-
-@contextlib.contextmanager
-def _only_one_run(unfinished: str) -> Iterator[None]:
-    """Refuse a second run in a folder; the operating system releases the lock when a run ends, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    with open(os.path.join(unfinished, 'lock'), 'w', encoding='ascii') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise FileExistsError(f'{unfinished!r}: another run is working there.') from error
-        yield

@@ -1,5 +1,6 @@
 """Contact sheets of a prepared set: faces with their landmarks, to be inspected before a training."""
 import os
+from pathlib import Path
 from typing import List
 
 import cv2
@@ -10,7 +11,7 @@ from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.utils.atomic_write import atomic_write
 from dic_plugin.utils.drawing import GAP, HEADER, draw_landmarks
 
-__all__ = ['FACES_PER_SHEET', 'draw_preview', 'spread']
+__all__ = ['draw_preview']
 
 FACES_PER_SHEET = 48
 COLUMNS = 8
@@ -32,20 +33,20 @@ def draw_preview(root: str, split: str, store: str) -> str:
     files = FaceFiles(os.path.join(root, split + suffix), {'type': backend})
     annotations = FaceAnnotations.load(os.path.join(root, f'{split}.npz'))
     landmarks_of = dict(zip(annotations.names.tolist(), annotations.landmarks))
-    tiles = [_tile(files.names[row], files.read(row), landmarks_of[files.names[row]]) for row in spread(len(files))]
+    tiles = [_tile(files.names[row], files.read(row), landmarks_of[files.names[row]]) for row in _spread(len(files))]
     columns = min(COLUMNS, len(tiles))
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
     sheet = np.concatenate([np.concatenate(tiles[row:row + columns], 1) for row in range(0, len(tiles), columns)])
-    with atomic_write(path) as temporary, open(temporary, 'wb') as file:
-        file.write(cv2.imencode('.png', sheet)[1].tobytes())
+    with atomic_write(path) as temporary:
+        Path(temporary).write_bytes(cv2.imencode('.png', sheet)[1].tobytes())
     return path
 
 
-def spread(total: int, wanted: int = FACES_PER_SHEET) -> List[int]:
+def _spread(total: int, wanted: int = FACES_PER_SHEET) -> List[int]:
     """Return ``wanted`` evenly spaced indices below ``total``, or all if there are fewer.
 
-    >>> spread(10, 4)
-    [0, 2, 5, 7]
+    >>> _spread(10, 4), _spread(3, 4)
+    ([0, 2, 5, 7], [0, 1, 2])
     """
     return [index * total // wanted for index in range(wanted)] if total > wanted else list(range(total))
 

@@ -8,10 +8,9 @@ from dic_plugin.data.degradation import make_lq
 from dic_plugin.faces.crop import MARGIN, Placement, cut, place, square_around, square_of_box
 from dic_plugin.faces.found_face import Box, Detector, FoundFace
 from dic_plugin.faces.photograph import Skipped, read_photograph
-from dic_plugin.prepare.agreement import five_point_error
 from dic_plugin.prepare.photo import Photo
 
-__all__ = ['PNG_LEVEL', 'CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'prepare_photo']
+__all__ = ['PNG_LEVEL', 'CropSettings', 'PreparedFace', 'SkippedPhoto', 'Task', 'five_point_error', 'prepare_photo']
 
 MIN_SIDE = 16  # of a face in the photograph, in pixels: the size of the network's input
 # Stored, not compressed (BasicSR's tools use level 1): twice the bytes, but decoding, which dominates the time of a
@@ -72,30 +71,26 @@ def prepare_photo(task: Task,
         ValueError: the task has no faces and there is no detector.
     """
     try:
-        return _prepare(task, settings, detector)
+        if task.faces is not None:  # these are checked before the photograph is decoded, which takes longer
+            face, num_faces = _choose(task, settings, task.faces)
+            img = read_photograph(task.photo.path)
+        elif detector is not None:
+            img = read_photograph(task.photo.path)
+            face, num_faces = _choose(task, settings, detector.find(img))
+        else:
+            raise ValueError(f'{task.photo.relative}: has no annotated faces, and no detector is given to find them.')
+        placement = _placement(face, settings, img.shape[1], img.shape[0])
+        size = settings.size if task.split == 'train' else settings.gt_size
+        crop, landmarks = cut(img, placement, face.landmarks, size)
+        outside = int(((landmarks < -0.5) | (landmarks > size - 0.5)).any(axis=1).sum())
+        if outside:
+            raise Skipped(f'landmarks outside the crop ({outside} of {len(landmarks)})')
     except Skipped as skipped:
         return SkippedPhoto(task.photo.relative, task.split, str(skipped))
-
-
-def _prepare(task: Task, settings: CropSettings, detector: Optional[Detector]) -> PreparedFace:
-    if task.faces is None:
-        if detector is None:
-            raise ValueError(f'{task.photo.relative}: has no annotated faces, and no detector is given to find them.')
-        img = read_photograph(task.photo.path)
-        face, num_faces = _choose(task, settings, detector.find(img))
-    else:  # annotated faces are checked before the photograph is decoded, which takes longer
-        face, num_faces = _choose(task, settings, task.faces)
-        img = read_photograph(task.photo.path)
-    placement = _placement(face, settings, img.shape[1], img.shape[0])
-    size = settings.size if task.split == 'train' else settings.gt_size
-    crop, landmarks = cut(img, placement, face.landmarks, size)
-    outside = int(((landmarks < -0.5) | (landmarks > size - 0.5)).any(axis=1).sum())
-    if outside:
-        raise Skipped(f'landmarks outside the crop ({outside} of {len(landmarks)})')
     confidence = None if face.confidence is None else float(face.confidence)
     lq = None if task.split == 'train' else _encode(make_lq(crop, settings.scale))
-    return PreparedFace(task.photo.name, task.split, task.photo.relative, landmarks, size, placement.box,
-                        placement.moved, placement.padding, num_faces, confidence, _encode(crop), lq)
+    return PreparedFace(task.photo.name, task.split, task.photo.relative, landmarks, size, *placement, num_faces,
+                        confidence, _encode(crop), lq)
 
 
 def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple[FoundFace, int]:
@@ -112,13 +107,38 @@ def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple
         raise Skipped(f'confidence too low ({best:.3g}, less than {threshold:.3g})')
     largest = max(sure, key=lambda face: _extent(face.landmarks).prod())
     if settings.max_error is not None and task.five_points is not None:
-        try:
-            error = five_point_error(largest.landmarks, task.order, task.five_points)
-        except ValueError as unusable:
-            raise Skipped(f'landmarks cannot be checked ({unusable})') from unusable
+        error = five_point_error(largest.landmarks, task.order, task.five_points)
         if not error <= settings.max_error:
             raise Skipped(f'landmarks disagree with the five points ({error:.3g}, more than {settings.max_error:.3g})')
     return largest, len(sure)
+
+
+def five_point_error(landmarks: np.ndarray, order: str, points: np.ndarray) -> float:
+    """Return the mean distance of landmarks from CelebA's own five points, in units of the distance between the eyes.
+
+    The paper's authors kept only the CelebA faces on which OpenFace's landmarks agree with these points: the centres of
+    the eyes, the tip of the nose and the corners of the mouth, the left one in the image first. In ibug68 they are the
+    means of 36-41 and 42-47, then 30, 48 and 54.
+
+    Args:
+        landmarks: (68, 2) or (5, 2), in pixels of the photograph.
+        order: Order of the landmarks, 'ibug68' or 'celeba5'.
+        points: (5, 2) CelebA's points in the same photograph.
+
+    Raises:
+        Skipped: CelebA's eyes coincide.
+
+    >>> points = np.array([[0., 0.], [10., 0.], [5., 5.], [2., 8.], [8., 8.]])
+    >>> five_point_error(points + [3, 4], 'celeba5', points)
+    0.5
+    """
+    if order == 'ibug68':
+        eyes = [landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)]
+        landmarks = np.stack([*eyes, *landmarks[[30, 48, 54]]])
+    eye_distance = float(np.linalg.norm(points[1] - points[0]))
+    if not eye_distance > 0:
+        raise Skipped(f"landmarks cannot be checked (CelebA's points {points.tolist()} have both eyes in one place)")
+    return float(np.linalg.norm(landmarks - points, axis=1).mean() / eye_distance)
 
 
 def _extent(landmarks: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""Everything that a prepared set depends on, as plain values that are stored with it and compared on a later run."""
+"""The record of everything that a prepared set depends on: stored with it and compared on a later run."""
 import hashlib
 import json
 import os
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from dic_plugin.prepare.photo import Photo
 
@@ -12,8 +12,8 @@ FORMAT = 1  # of the prepared set; to be raised when the same settings give othe
 _WITHOUT_EFFECT = ('photos', 'output', 'workers', 'preview')  # options that do not change the set; photos has a digest
 
 
-def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dict[str, Any]:
-    """Return what determines the result: options, and digests of photographs (names and sizes) and of input files.
+def describe_settings(options: Any, photos: List[Photo], model: Optional[str]) -> Dict[str, Any]:
+    """Return what determines the result, as plain values: options and digests of the photographs and input files.
 
     Args:
         options: As :func:`dic_plugin.cli.prepare.parse` returns.
@@ -22,8 +22,8 @@ def describe_settings(options, photos: List[Photo], model: Optional[str]) -> Dic
     """
     settings = {key: value for key, value in options.items() if key not in _WITHOUT_EFFECT}
     settings['format'] = FORMAT
-    digest = _digest(f'{photo.relative}\0{os.path.getsize(photo.path)}\n'.encode() for photo in photos)
-    settings['photographs'] = {'number': len(photos), 'digest': digest}
+    sizes = _digest_sizes((photo.relative, photo.path) for photo in photos)
+    settings['photographs'] = {'number': len(photos), 'digest': sizes}
     settings['landmarks'] = [_describe_path(path) for path in options.landmarks or []]
     settings['model'] = _describe_path(model) if model else None
     if os.path.isfile(options.split):
@@ -62,10 +62,14 @@ def _describe_path(path: str) -> Dict[str, str]:
     """Describe a file by its contents, a folder by the names and sizes of its files."""
     if os.path.isfile(path):
         with open(path, 'rb') as file:
-            return {'name': os.path.basename(path), 'digest': _digest(iter(lambda: file.read(1 << 20), b''))}
-    files = sorted((name, os.path.getsize(os.path.join(path, name))) for name in os.listdir(path))
-    name = os.path.basename(os.path.normpath(path))
-    return {'name': name, 'digest': _digest(f'{name}\0{size}\n'.encode() for name, size in files)}
+            digest = _digest(iter(lambda: file.read(1 << 20), b''))
+    else:
+        digest = _digest_sizes((name, os.path.join(path, name)) for name in sorted(os.listdir(path)))
+    return {'name': os.path.basename(os.path.normpath(path)), 'digest': digest}
+
+
+def _digest_sizes(files: Iterable[Tuple[str, str]]) -> str:
+    return _digest(f'{name}\0{os.path.getsize(path)}\n'.encode() for name, path in files)
 
 
 def _digest(pieces: Iterable[bytes]) -> str:

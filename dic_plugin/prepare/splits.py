@@ -2,7 +2,7 @@
 import hashlib
 import os
 import re
-from typing import Dict, List, Sequence
+from typing import Dict, List
 
 from dic_plugin.prepare.formats.celeba_text import read_partition
 from dic_plugin.prepare.formats.dic_list import read_dic_list
@@ -41,17 +41,29 @@ def read_split(spec: str, photos: List[Photo], seed: int) -> Dict[str, str]:
         return _split_by_number(spec, photos, seed)
     if not os.path.isfile(spec):
         raise ValueError(f'The split {spec!r} is no file and none of the words; expected {_ACCEPTED}.')
+    is_partition = False
     if spec.lower().endswith('.pkl'):
-        return _split_by_names(spec, list(read_dic_list(spec)), photos)
-    lines = read_lines(spec)
-    if not lines:
-        raise ValueError(f'{spec}: an empty file; expected {_ACCEPTED}.')
-    if re.fullmatch(r'\S.*\.\w+\s+[012]', lines[0][1]):
-        return _split_by_partition(spec, photos)
-    return _split_by_names(spec, list(dict.fromkeys(line for _, line in lines)), photos)
+        listed = dict.fromkeys(read_dic_list(spec), 'test')
+    else:
+        lines = [line for _, line in read_lines(spec)]
+        if not lines:
+            raise ValueError(f'{spec}: an empty file; expected {_ACCEPTED}.')
+        is_partition = re.fullmatch(r'\S.*\.\w+\s+[012]', lines[0]) is not None
+        listed = read_partition(spec) if is_partition else dict.fromkeys(lines, 'test')
+    names = list(listed)
+    matched = match_names(names, photos, spec)
+    lost = sorted(set(range(len(names))).difference(matched.values()))
+    if lost and not (is_partition and matched):
+        raise ValueError(f'{spec}: {len(lost)} of its {len(names)} images, such as {names[lost[0]]!r}, are not among '
+                         f'the {len(photos)} photographs.')
+    split_of = {relative: listed[names[row]] for relative, row in matched.items()}
+    return {
+        photo.name: split_of.get(photo.relative, 'train')
+        for photo in photos if not is_partition or photo.relative in split_of
+    }
 
 
-def _split_by_number(spec: str, photos: Sequence[Photo], seed: int) -> Dict[str, str]:
+def _split_by_number(spec: str, photos: List[Photo], seed: int) -> Dict[str, str]:
     if not spec.isdigit() and float(spec) >= 1:
         raise ValueError(f'The split {spec!r} is neither a fraction below 1 nor a whole number.')
     num_test = int(spec) if spec.isdigit() else max(round(float(spec) * len(photos)), 1)
@@ -59,28 +71,6 @@ def _split_by_number(spec: str, photos: Sequence[Photo], seed: int) -> Dict[str,
         raise ValueError(
             f'The split {spec!r} puts {num_test} of {len(photos)} photographs into the test; expected at '
             "least 1, and at least 1 left for training. 'train' and 'test' put all of them into one split.")
-
-    def rank(photo: Photo) -> bytes:
-        return hashlib.sha256(f'{seed}/{photo.name}'.encode()).digest()
-
-    test = {photo.name for photo in sorted(photos, key=rank)[:num_test]}
+    ranked = sorted(photos, key=lambda photo: hashlib.sha256(f'{seed}/{photo.name}'.encode()).digest())
+    test = {photo.name for photo in ranked[:num_test]}
     return {photo.name: 'test' if photo.name in test else 'train' for photo in photos}
-
-
-def _split_by_partition(path: str, photos: Sequence[Photo]) -> Dict[str, str]:
-    split_of = read_partition(path)
-    names = list(split_of)
-    matched = match_names(names, photos, path)
-    if not matched:
-        raise ValueError(f'{path}: none of its {len(names)} names, such as {names[0]!r}, is that of a photograph.')
-    return {photo.name: split_of[names[matched[photo.relative]]] for photo in photos if photo.relative in matched}
-
-
-def _split_by_names(path: str, names: Sequence[str], photos: Sequence[Photo]) -> Dict[str, str]:
-    matched = match_names(names, photos, path)
-    found = set(matched.values())
-    lost = [name for index, name in enumerate(names) if index not in found]
-    if lost:
-        raise ValueError(f'{path}: {len(lost)} of its {len(names)} test images, such as {lost[0]!r}, are not among the '
-                         f'{len(photos)} photographs.')
-    return {photo.name: 'test' if photo.relative in matched else 'train' for photo in photos}

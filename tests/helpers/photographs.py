@@ -1,7 +1,8 @@
 """Photographs with known landmarks, made here: drawn faces pasted into larger scenes, as JPEG."""
+import csv
 import pickle
 from pathlib import Path
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -37,3 +38,9 @@ def write_dic_list(path: Path, scenes: Dict[str, Scene]) -> None:
     """The published form of a list: image name -> landmark and bbox."""
     content = {name: {'landmark': scene.landmarks.tolist(), 'bbox': list(scene.box)} for name, scene in scenes.items()}
     path.write_bytes(pickle.dumps(content, protocol=2))
+
+
+def read_csv(path: Path) -> List[Dict[str, str]]:
+    """The rows of a table that dic-prepare writes."""
+    with open(path, newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))

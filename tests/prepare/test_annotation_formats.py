@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 
 from dic_plugin.faces.photograph import Skipped
-from dic_plugin.prepare.agreement import five_point_error
 from dic_plugin.prepare.formats import open_annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points, read_partition
 from dic_plugin.prepare.formats.names import match_names
@@ -253,24 +252,3 @@ def test_annotations_of_other_photographs(tmp_path):
     message = r"train\.pkl: none of the 1 names in it, such as 'a.jpg', is that of one of the 2 photographs, such as 'b"
     with pytest.raises(ValueError, match=message):
         open_annotations([path], photos_of('b.jpg', 'c.jpg'))
-
-
-# ---------------------------------------------------------------- agreement with CelebA's points
-def test_five_point_error_by_hand():
-    points = np.array([[100.0, 100], [140, 100], [120, 120], [105, 140], [135, 140]])
-    landmarks = np.full((68, 2), 1e6)
-    circle = np.array([[-3, 0], [-1, -2], [1, -2], [3, 0], [1, 2], [-1, 2]])
-    landmarks[36:42], landmarks[42:48] = points[0] + circle, points[1] + circle
-    landmarks[[30, 48, 54]] = points[2:]
-    assert five_point_error(landmarks, 'ibug68', points) == pytest.approx(0)
-    landmarks[30] += [3, 4]  # 5 pixels in one of five points, eyes 40 pixels apart
-    assert five_point_error(landmarks, 'ibug68', points) == pytest.approx(5 / 5 / 40)
-    assert five_point_error(points + [0, 10], 'celeba5', points) == pytest.approx(0.25)
-
-
-def test_five_point_error_refuses():
-    points = np.array([[1.0, 1], [1, 1], [2, 2], [3, 3], [4, 4]])
-    with pytest.raises(ValueError, match="'helen194' cannot be compared with CelebA's five points; expected ibug68 or"):
-        five_point_error(POINTS[194], 'helen194', points)
-    with pytest.raises(ValueError, match='both eyes in one place'):
-        five_point_error(POINTS[5], 'celeba5', points)

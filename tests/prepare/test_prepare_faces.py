@@ -1,5 +1,4 @@
 """The preparation of a folder of photographs: what it writes, restarts, refusals, and training on the result."""
-import csv
 import filecmp
 import json
 import os
@@ -13,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from basicsr.data import build_dataset
+from filelock import FileLock
 
 from dic_plugin.cli.prepare import main
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.prepare import prepare as run_module
-from dic_plugin.prepare.preview import spread
 from helpers.paths import ROOT
-from helpers.photographs import make_photographs, write_dic_list
+from helpers.photographs import make_photographs, read_csv, write_dic_list
 
 NUM = 70
 
@@ -38,11 +37,6 @@ def download(tmp_path_factory):
 def prepare(folder, output, *arguments, code=0):
     command = [folder / 'photos', '--landmarks', folder / 'train_list.pkl', '-o', output, '--workers', 1, *arguments]
     assert main([str(part) for part in command]) == code
-
-
-def read_csv(path):
-    with open(path, newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
 
 
 def assert_same_tree(one, other):
@@ -110,9 +104,8 @@ def test_other_models_of_the_toolbox_read_the_test_pair(undisturbed):
         np.testing.assert_array_equal(lq, make_lq(gt, 8))
 
 
-@pytest.mark.parametrize('workers', [2, 3])
-def test_the_number_of_workers_does_not_change_the_set(download, undisturbed, tmp_path, workers):
-    prepare(download[0], tmp_path / 'set', '--split', '6', '--workers', workers)
+def test_the_number_of_workers_does_not_change_the_set(download, undisturbed, tmp_path):
+    prepare(download[0], tmp_path / 'set', '--split', '6', '--workers', 3)
     assert_same_tree(undisturbed, tmp_path / 'set')
 
 
@@ -122,20 +115,19 @@ def interrupted(*args, **kwargs):
 
 @pytest.mark.parametrize('after', [0, 3, NUM - 1])
 def test_a_run_interrupted_while_cropping_continues(download, undisturbed, tmp_path, monkeypatch, capsys, after):
+    """Every photograph is prepared once."""
     done, plain = [], run_module.prepare_photo
     monkeypatch.setattr(run_module, 'prepare_photo', lambda *args: interrupted()
                         if len(done) == after else done.append(args) or plain(*args))
     prepare(download[0], tmp_path / 'set', '--split', '6', code=130)
-    assert 'goes on from here' in capsys.readouterr().err
-    assert not (tmp_path / 'set').exists()
+    assert 'goes on from here' in capsys.readouterr().err and not (tmp_path / 'set').exists()
     monkeypatch.setattr(run_module, 'prepare_photo', lambda *args: done.append(args) or plain(*args))
     prepare(download[0], tmp_path / 'set', '--split', '6')
-    assert len(done) == NUM
+    assert len(done) == NUM and os.listdir(tmp_path) == ['set']
     assert_same_tree(undisturbed, tmp_path / 'set')
-    assert os.listdir(tmp_path) == ['set']
 
 
-@pytest.mark.parametrize('stage', ['finish.write_text', 'finish.FaceAnnotations.save', 'finish.LmdbMaker.close',
+@pytest.mark.parametrize('stage', ['finish.write_json', 'finish.FaceAnnotations.save', 'finish.LmdbMaker.close',
                                    'finish.write_skipped', 'prepare.write_json'])  # yapf: disable
 def test_a_run_interrupted_while_writing_continues(download, undisturbed, tmp_path, monkeypatch, stage):
     with monkeypatch.context() as patch:
@@ -146,6 +138,7 @@ def test_a_run_interrupted_while_writing_continues(download, undisturbed, tmp_pa
     assert_same_tree(undisturbed, tmp_path / 'set')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('how, times, progress', [(signal.SIGINT, 1, '000/*.json'), (signal.SIGINT, 4, '000/*.json'),
                                                   (signal.SIGTERM, 1, '000/*.json'), (signal.SIGKILL, 1, '000/*.png'),
                                                   (signal.SIGKILL, 1, '000/*4.json'), (signal.SIGKILL, 1, 'set/*')])
@@ -190,11 +183,15 @@ def test_another_folder_is_not_touched(download, tmp_path, capsys):
     assert os.listdir(tmp_path / 'set') == ['thesis.txt'] and os.listdir(tmp_path) == ['set']
 
 
-def test_an_unfinished_run_with_other_settings_is_refused(download, tmp_path, monkeypatch, capsys):
+def test_an_unfinished_run_with_other_settings_or_of_another_process_is_refused(download, tmp_path, monkeypatch,
+                                                                                capsys):
     monkeypatch.setattr(run_module, 'build_set', interrupted)
     prepare(download[0], tmp_path / 'set', code=130)
     prepare(download[0], tmp_path / 'set', '--margin', '0.3', code=1)
     assert 'margin was 0.25 and is 0.3' in capsys.readouterr().err
+    with FileLock(tmp_path / 'set.unfinished/lock'):
+        prepare(download[0], tmp_path / 'set', code=1)
+    assert 'another run is working there' in capsys.readouterr().err
 
 
 def test_every_photograph_left_out_is_listed_with_its_reason(download, tmp_path, capsys):
@@ -240,48 +237,45 @@ def test_a_command_line_without_sense_is_refused(download, tmp_path, capsys, arg
     assert exit_info.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_spread_takes_every_face_once():
-    assert spread(5, 8) == [0, 1, 2, 3, 4]
-    chosen = spread(1000, 48)
-    assert len(set(chosen)) == 48 and chosen[0] == 0 and chosen[-1] > 970
-
-
 TINY_NET = [
     f'network_g:{option}' for option in ('num_feat=8', 'num_groups=1', 'num_steps=2', 'hg_num_feat=16',
                                          'num_fusion_block=1', 'hg_from_scratch=true')
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('recipe,size', [('CelebA', 128), ('Helen', 192)])
 def test_the_recipes_train_and_test_on_it(download, tmp_path, recipe, size):
     """From the download to the trained network; the options are made smaller on the command line only."""
-    folder, _ = download
     root = tmp_path / 'datasets' / recipe.lower()
-    prepare(folder, root, '--split', '6', '--size', size)
-    data = [f'datasets:{{0}}:dataroot_gt={root}/{{1}}.lmdb', f'datasets:{{0}}:annotation_file={root}/{{1}}.npz']
-    where = lambda phase, split: [line.format(phase, split) for line in data]  # noqa: E731
-    train = [
-        'name=tiny', 'num_gpu=0', 'train:total_iter=10', 'val:val_freq=10', 'logger:print_freq=5',
-        'logger:save_checkpoint_freq=10', 'datasets:train:batch_size_per_gpu=2', 'logger:use_tb_logger=false',
-        'datasets:train:num_worker_per_gpu=1', 'datasets:train:dataset_enlarge_ratio=1',
-        'path:pretrain_network_hourglass=~', *where('train', 'train'), *where('val', 'test'), *TINY_NET
-    ]
-    test = [
-        'name=tiny', 'num_gpu=0', 'path:pretrain_network_g=experiments/tiny/models/net_g_latest.pth',
-        *where('test', 'test'), *TINY_NET
-    ]
-    shutil.copytree(ROOT / 'basicsr', tmp_path / 'basicsr')
-    for program, overrides in (('train', train), ('test', test)):
-        command = [
-            sys.executable, f'basicsr/{program}.py', '-opt',
-            str(ROOT / 'options' / f'{program}_DIC_{recipe}.yml'), '--force_yml', *overrides
-        ]
+    prepare(download[0], root, '--split', '6', '--size', size)
+
+    def run(program, *options, **splits):
+        data = [f'datasets:{phase}:{option}={root}/{split}.{suffix}' for phase, split in splits.items()
+                for option, suffix in (('dataroot_gt', 'lmdb'), ('annotation_file', 'npz'))]  # yapf: disable
+        path = ROOT / 'options' / f'{program}_DIC_{recipe}.yml'
+        command = [sys.executable, f'basicsr/{program}.py', '-opt', path, '--force_yml', 'name=tiny', 'num_gpu=0']
         env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
-        done = subprocess.run(command, cwd=tmp_path, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        done = subprocess.run([*map(str, command), *options, *data, *TINY_NET], cwd=tmp_path, env=env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)  # yapf: disable
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    assert 'nrmse' in done.stdout + done.stderr
-    pictures = list((tmp_path / 'results').rglob('*.png'))
-    assert len(pictures) >= 6
+        return done.stdout + done.stderr
+
+    shutil.copytree(ROOT / 'basicsr', tmp_path / 'basicsr')
+    run('train',
+        'train:total_iter=10',
+        'val:val_freq=10',
+        'logger:print_freq=5',
+        'logger:save_checkpoint_freq=10',
+        'datasets:train:batch_size_per_gpu=2',
+        'logger:use_tb_logger=false',
+        'datasets:train:num_worker_per_gpu=1',
+        'datasets:train:dataset_enlarge_ratio=1',
+        'path:pretrain_network_hourglass=~',
+        train='train',
+        val='test')
+    assert 'nrmse' in run('test', 'path:pretrain_network_g=experiments/tiny/models/net_g_latest.pth', test='test')
+    assert len(list((tmp_path / 'results').rglob('*.png'))) >= 6
 
 
 @pytest.mark.parametrize('store', ['lmdb', 'png'])

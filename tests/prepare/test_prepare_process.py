@@ -1,4 +1,6 @@
 """One photograph becomes a crop with its landmarks, or is left out with the reason."""
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ from PIL import Image
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.prepare.photo import Photo
-from dic_plugin.prepare.process import CropSettings, PreparedFace, SkippedPhoto, Task, prepare_photo
+from dic_plugin.prepare.process import CropSettings, PreparedFace, SkippedPhoto, Task, five_point_error, prepare_photo
 
 SETTINGS = CropSettings(size=48, gt_size=32, scale=8)
 LANDMARKS = np.array([[30., 20.], [70., 20.], [50., 60.]])
@@ -64,24 +66,6 @@ def test_published_box_and_low_quality_image(tmp_path):
     np.testing.assert_array_equal(decode(result.lq), make_lq(crop, 8))
 
 
-@pytest.mark.parametrize('box, crop_box, moved', [((60, 30, 100, 60), (60, 25, 100, 65), (0, 0)),
-                                                  ((65, 30, 105, 70), (60, 30, 100, 70), (-5, 0))])  # yapf: disable
-def test_box_that_is_not_square_is_grown_and_moved_inside(tmp_path, box, crop_box, moved):
-    result = prepare_photo(task_of(write(tmp_path), [FoundFace(LANDMARKS * 0.4 + (60, 30), box)]), SETTINGS)
-    assert (result.crop_box, result.moved) == (crop_box, moved)
-
-
-def test_border_is_repeated_where_the_photograph_ends(tmp_path):
-    """A face of 80 pixels in a photograph 80 high: 120 pixels are cut, 40 of them padding."""
-    face = FoundFace(np.array([[10., 0.], [90., 0.], [50., 79.]]))
-    result = prepare_photo(task_of(write(tmp_path), [face]), SETTINGS._replace(size=120))
-    left, top, right, bottom = result.padding
-    assert (top + bottom, left + right) == (40, 20)
-    crop = decode(result.image)
-    assert crop.shape == (120, 120, 3)
-    np.testing.assert_array_equal(crop[:top], np.repeat(crop[top:top + 1], top, axis=0))
-
-
 def test_whole_crops(tmp_path):
     """They are unchanged if the size is right already, and so are the landmarks."""
     img, settings = scene(48, 48), SETTINGS._replace(whole=True)
@@ -125,54 +109,64 @@ def test_faces_that_cannot_be_used(tmp_path, faces, reason):
     assert reason_of(prepare_photo(task_of(write(tmp_path), faces, min_confidence=0.5), SETTINGS)) == reason
 
 
+def test_five_point_error_by_hand():
+    """Of 68 landmarks, only those that CelebA's points correspond to count."""
+    points = np.array([[100.0, 100], [140, 100], [120, 120], [105, 140], [135, 140]])
+    landmarks = np.full((68, 2), 1e6)
+    circle = np.array([[-3, 0], [-1, -2], [1, -2], [3, 0], [1, 2], [-1, 2]])
+    landmarks[36:42], landmarks[42:48] = points[0] + circle, points[1] + circle
+    landmarks[[30, 48, 54]] = points[2:] + [[3, 4], [0, 0], [0, 0]]
+    # 5 pixels in one of five points, eyes 40 pixels apart
+    assert five_point_error(landmarks, 'ibug68', points) == pytest.approx(5 / 5 / 40)
+
+
 def test_five_points(tmp_path):
     """Eyes 40 pixels apart: the points are 8 pixels from the landmarks, so the error is 0.2."""
     landmarks = np.array([[30., 20.], [70., 20.], [50., 40.], [35., 60.], [65., 60.]])
     task = task_of(write(tmp_path), [FoundFace(landmarks)], five_points=landmarks + (0, 8))._replace(order='celeba5')
-    assert isinstance(prepare_photo(task, SETTINGS), PreparedFace)
-    assert isinstance(prepare_photo(task, SETTINGS._replace(max_error=0.25)), PreparedFace)
     strict = SETTINGS._replace(max_error=0.15)
-    reason = 'landmarks disagree with the five points (0.2, more than 0.15)'
-    assert reason_of(prepare_photo(task, strict)) == reason
+    for settings in (SETTINGS, SETTINGS._replace(max_error=0.25)):
+        assert isinstance(prepare_photo(task, settings), PreparedFace)
     assert isinstance(prepare_photo(task._replace(five_points=None), strict), PreparedFace)
+    assert reason_of(prepare_photo(task, strict)) == 'landmarks disagree with the five points (0.2, more than 0.15)'
     one_place = prepare_photo(task._replace(five_points=np.zeros((5, 2))), strict)
     assert reason_of(one_place).startswith("landmarks cannot be checked (CelebA's points [[0.0, 0.0],")
 
 
-@pytest.mark.parametrize('progressive', [False, True])
-@pytest.mark.parametrize('keep', [-1, -2, 0.99, 0.5])
-def test_truncated_jpeg(tmp_path, keep, progressive):
-    """OpenCV 4 would fill the rest with grey."""
-    photo = write(tmp_path, name='1.png', format='JPEG', progressive=progressive)
-    content = open(photo.path, 'rb').read()
-    with open(photo.path, 'wb') as file:
-        file.write(content[:keep] if keep < 0 else content[:int(keep * len(content))])
-    assert reason_of(prepare_photo(task_of(photo), SETTINGS)) == 'cannot be decoded (the JPEG is truncated)'
+def jpeg(**options):
+    stream = io.BytesIO()
+    Image.fromarray(scene()).save(stream, 'JPEG', **options)
+    return stream.getvalue()
 
 
-def test_jpeg_with_more_than_its_image(tmp_path):
-    """The end of the thumbnail in its header is not its own; a camera may append data."""
-    photo = write(tmp_path, format='JPEG')
-    content = open(photo.path, 'rb').read()
-    header = b'\xff\xe1' + (len(content) + 2).to_bytes(2, 'big')
-    with open(photo.path, 'wb') as file:
-        file.write(content[:2] + header + content + content[2:-20])
-    assert reason_of(prepare_photo(task_of(photo), SETTINGS)) == 'cannot be decoded (the JPEG is truncated)'
-    with open(photo.path, 'wb') as file:
-        file.write(content + b'\0' * 100 + b'SEFT')
-    assert isinstance(prepare_photo(task_of(photo), SETTINGS), PreparedFace)
+def thumbnail_in_header(content):
+    """The end of the thumbnail is not that of the image, which is cut."""
+    return content[:2] + b'\xff\xe1' + (len(content) + 2).to_bytes(2, 'big') + content + content[2:-20]
+
+
+TRUNCATED = 'cannot be decoded (the JPEG is truncated)'
+NO_IMAGE = 'cannot be decoded; the file is truncated, damaged or no image'
 
 
 @pytest.mark.parametrize('content, reason', [
-    (b'', 'cannot be decoded; the file is truncated, damaged or no image (0 bytes)'),
-    (b'\x89PNG\r\n\x1a\n', 'cannot be decoded; the file is truncated, damaged or no image (8 bytes)'),
-    (b'\xff\xd8', 'cannot be decoded (the JPEG is truncated)'),
+    *((jpeg(progressive=progressive)[:end], TRUNCATED) for progressive in (False, True) for end in (-1, -2, -10, 700)),
+    (thumbnail_in_header(jpeg()), TRUNCATED),
+    (b'\xff\xd8', TRUNCATED),
+    (b'', f'{NO_IMAGE} (0 bytes)'),
+    (b'\x89PNG\r\n\x1a\n', f'{NO_IMAGE} (8 bytes)'),
     (None, 'cannot be read (No such file or directory)'),
 ])  # yapf: disable
-def test_no_image(tmp_path, content, reason):
+def test_no_whole_image(tmp_path, content, reason):
+    """OpenCV 4 would fill the rest of a JPEG with grey."""
     if content is not None:
         (tmp_path / '1.png').write_bytes(content)
     assert reason_of(prepare_photo(task_of(Photo('1', str(tmp_path / '1.png'), '1.png')), SETTINGS)) == reason
+
+
+def test_jpeg_with_data_of_the_camera_after_its_end(tmp_path):
+    (tmp_path / '1.png').write_bytes(jpeg() + b'\0' * 100 + b'SEFT')
+    result = prepare_photo(task_of(Photo('1', str(tmp_path / '1.png'), '1.png')), SETTINGS)
+    assert isinstance(result, PreparedFace)
 
 
 def test_jpeg_is_turned_as_its_tag_says(tmp_path):

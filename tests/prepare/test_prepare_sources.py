@@ -1,5 +1,4 @@
 """The command with every kind of landmarks, checks and crops: from a folder as it is downloaded to the crops."""
-import csv
 import pickle
 
 import cv2
@@ -11,7 +10,7 @@ from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.faces.detectors import DETECTORS
 from dic_plugin.faces.found_face import FoundFace
-from helpers.photographs import Scene, make_photographs, write_dic_list
+from helpers.photographs import Scene, make_photographs, read_csv, write_dic_list
 
 NUM = 4
 
@@ -24,11 +23,6 @@ def scenes(tmp_path):
 def prepare(tmp_path, *arguments, code=0):
     command = [tmp_path / 'photos', '-o', tmp_path / 'set', '--split', 'train', '--workers', 1, *arguments]
     assert main([str(part) for part in command]) == code
-
-
-def read_csv(path):
-    with open(path, newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
 
 
 def assert_landmarks(root, expected):
