@@ -170,6 +170,7 @@ def test_initialisation_is_kaiming_with_zero_biases():
             assert layer.weight.tolist() == [pytest.approx(0.2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('backend', ['eager', 'aot_eager'])
 @pytest.mark.parametrize('return_steps', [False, True])
 def test_compiles_without_graph_breaks(backend, return_steps):
@@ -190,6 +191,7 @@ def test_traces():
         assert torch.allclose(traced(faces(3)), network(faces(3)), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     torch.torch_version.TorchVersion(torch.__version__) < FIRST_TORCH, reason='the export to ONNX needs a newer torch')
 def test_exports_to_onnx_with_any_batch_size():

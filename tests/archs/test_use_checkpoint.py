@@ -65,6 +65,7 @@ def test_checkpointing_recomputes_nothing_without_gradients():
     assert len(counts) == 4
 
 
+@pytest.mark.slow
 def test_checkpointing_compiles_without_graph_breaks():
     torch._dynamo.reset()
     torch.manual_seed(0)

@@ -93,6 +93,7 @@ def test_faces_drawn_by_forked_workers_are_kept(drawn, num_workers):
     assert all(torch.equal(a, b) for a, b in zip(by_workers, by_main))
 
 
+@pytest.mark.slow
 def test_spawned_worker_draws_the_same_faces():
     dataset = SyntheticFaceDataset(options(num_images=2))
     here = [dataset[index] for index in range(2)]

@@ -45,6 +45,7 @@ def run(cwd, *command, pythonpath=(), code=0):
     return written
 
 
+@pytest.mark.slow
 # ------------------------------------------------------------ real processes
 def test_way_1_an_unmodified_checkout_of_basicsr(tmp_path):
     checkout = os.environ.get('DIC_BASICSR_CHECKOUT')
@@ -62,6 +63,7 @@ def test_way_1_an_unmodified_checkout_of_basicsr(tmp_path):
     assert list((copy / 'results/tiny').glob('test_tiny_*.log'))
 
 
+@pytest.mark.slow
 def test_way_2_the_launchers_of_this_repository(tmp_path):
     shutil.copytree(ROOT / 'basicsr', tmp_path / 'basicsr')  # what they write goes to the folder above theirs
     elsewhere = tmp_path / 'elsewhere'

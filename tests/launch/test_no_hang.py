@@ -2,6 +2,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from helpers.paths import ROOT
 
 HANGING = '''
@@ -13,6 +15,7 @@ def test_hangs():
 '''
 
 
+@pytest.mark.slow
 def test_a_test_that_hangs_fails_and_leaves_no_process(tmp_path):
     (tmp_path / 'conftest.py').write_text((ROOT / 'tests/conftest.py').read_text())
     mark = tmp_path.name

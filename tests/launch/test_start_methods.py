@@ -43,6 +43,7 @@ def dataset(kind, folder):
     return FaceLandmarkDataset(dict(COMMON, type='FaceLandmarkDataset', annotation_file=annotation_file, **files))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method', METHODS)
 @pytest.mark.parametrize('kind', ['synthetic', 'disk', 'lmdb'])
 def test_workers_give_what_the_dataset_gives(folder, kind, method):
@@ -54,6 +55,7 @@ def test_workers_give_what_the_dataset_gives(folder, kind, method):
         assert all(torch.equal(one[key], other[key][0]) for key in ('lq', 'gt', 'landmarks'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('method', [method for method in METHODS if method != 'fork'])
 @pytest.mark.parametrize('kind, root', [('disk', 'images'), ('lmdb', 'faces.lmdb')])
 def test_prepare_workers_see_what_this_process_reads(folder, monkeypatch, kind, root, method):

@@ -80,6 +80,7 @@ def test_stages_add_up_and_count_every_convolution(network):
     assert [stage.seconds for stage in stages] == sorted((stage.seconds for stage in stages), reverse=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='peak memory is read from /proc (Linux)')
 def test_memory_is_of_the_case_that_is_asked_for(tmp_path):
     few, many = (peak_memory(batch, plain=True, **OPTIONS) for batch in (1, 16))

@@ -79,6 +79,7 @@ def fp16_on_a_cpu(monkeypatch):
     monkeypatch.setattr(face_model, 'check_speed_options', lambda opt: None)
 
 
+@pytest.mark.slow
 def test_fp16_resumes_with_the_scales_it_had(tmp_path, fp16_on_a_cpu, log):
     whole = build(options(tmp_path, 'train_DICGAN', amp='fp16'))
     scaler_g, scaler_d = whole.scaler_g, whole.scaler_d

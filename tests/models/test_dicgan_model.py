@@ -156,6 +156,7 @@ def test_ema_follows_the_generator(tmp_path):
     assert not hasattr(without, 'net_g_ema')
 
 
+@pytest.mark.slow
 # ------------------------------------------------------------------ weights and states
 @pytest.mark.parametrize('ema_decay', [0, 0.5])
 def test_resuming_continues_bit_by_bit(tmp_path, ema_decay):

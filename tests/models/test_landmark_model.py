@@ -52,6 +52,7 @@ def test_every_stack_has_a_loss(tmp_path):
     assert list(model.get_current_log().values()) == pytest.approx([sum(expected), *expected], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('recipe', RECIPES)
 def test_training_lowers_the_loss(tmp_path, recipe):
     model, losses = build(options(tmp_path, recipe, train=dict(input_views=['sharp']))), []

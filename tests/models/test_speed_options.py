@@ -38,6 +38,7 @@ def test_options_are_only_read(tmp_path, recipe):
     assert opt == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('speed', [{}, *SPEED], ids=str)
 @pytest.mark.parametrize('recipe', list(NETWORKS))
 def test_trains_resumes_and_validates(tmp_path, graphs, recipe, speed):
@@ -57,6 +58,7 @@ def test_trains_resumes_and_validates(tmp_path, graphs, recipe, speed):
     assert whole.net_g.training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('speed', [*SPEED, dict(amp='bf16', compile=True), dict(network=dict(use_checkpoint=True)),
                                    dict(amp='bf16', network=dict(use_checkpoint=True))], ids=str)  # yapf: disable
 def test_distributed_with_a_frozen_hourglass(tmp_path, graphs, speed):
@@ -72,6 +74,7 @@ def test_distributed_with_a_frozen_hourglass(tmp_path, graphs, speed):
     assert all(torch.allclose(*pair, rtol=1e-3, atol=1e-4) for pair in zip(whole, weights(alone)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('recipe', ['train_DIC', 'train_hourglass'])
 @pytest.mark.parametrize('speed', SPEED, ids=str)
 def test_testing(tmp_path, graphs, recipe, speed):
@@ -170,6 +173,7 @@ def test_default_layout(given, device, expected):
     assert speed_options.uses_channels_last(dict(channels_last=given), torch.device(device)) == expected
 
 
+@pytest.mark.slow
 # ------------------------------------------------------------------ compile
 @pytest.mark.parametrize('ema_decay', [0, 0.5])
 def test_compiles_what_is_trained_and_nothing_else(tmp_path, graphs, ema_decay):
@@ -185,6 +189,7 @@ def test_compiles_what_is_trained_and_nothing_else(tmp_path, graphs, ema_decay):
     assert len(graphs) == number
 
 
+@pytest.mark.slow
 def test_compiled_training_is_the_same(tmp_path, graphs):
     compiled, plain = build(options(tmp_path, compile=True)), build(options(tmp_path))
     step(compiled, [1, 2])
