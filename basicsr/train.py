@@ -4,9 +4,9 @@ import sys
 from os import path as osp
 
 root = osp.dirname(osp.dirname(osp.abspath(__file__)))
-if importlib.util.find_spec('dic_commands') is None:  # not installed: take it from this repository
+if importlib.util.find_spec('dic_plugin') is None:  # not installed: take it from this repository
     sys.path.append(root)
 
 if __name__ == '__main__':
-    import dic_commands
-    sys.exit(dic_commands.train(root))
+    from dic_plugin import launch
+    sys.exit(launch.train(root))

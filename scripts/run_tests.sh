@@ -25,7 +25,7 @@ if [ -f "$checkout/basicsr/train.py" ]; then
     export DIC_BASICSR_CHECKOUT=$PWD/$checkout
 fi
 
-code=(dic_plugin dic_commands.py scripts tests basicsr docs setup.py)
+code=(dic_plugin scripts tests basicsr docs setup.py)
 echo "[tests] formatting"
 "$python" -m yapf --diff --recursive "${code[@]}" || { echo "[tests] to format: yapf -i -r ${code[*]}" >&2; exit 1; }
 "$python" -m ruff check "${code[@]}" || { echo "[tests] to mend what can be: ruff check --fix ${code[*]}" >&2; exit 1; }

@@ -89,13 +89,13 @@ def test_wheel_holds_nothing_but_the_package(wheel):
     top = {name.split('/')[0] for name in wheel[1].namelist()}
     assert {name
             for name in top
-            if not name.startswith(f'dic_plugin-{dic_plugin.__version__}.')} == {'dic_commands.py', 'dic_plugin'}
+            if not name.startswith(f'dic_plugin-{dic_plugin.__version__}.')} == {'dic_plugin'}
 
 
 def test_wheel_brings_the_commands_and_what_they_need(wheel):
     info = f'dic_plugin-{dic_plugin.__version__}.dist-info/'
     commands = wheel[1].read(info + 'entry_points.txt').decode()
-    assert 'dic-train = dic_commands:train' in commands and 'dic-test = dic_commands:test' in commands
+    assert 'dic-train = dic_plugin.launch:train' in commands and 'dic-test = dic_plugin.launch:test' in commands
     for name in ('infer', 'prepare', 'check', 'convert', 'evaluate', 'benchmark', 'export', 'demo'):
         assert f'dic-{name} = dic_plugin.cli.{name}:main\n' in commands + '\n'
     metadata = wheel[1].read(info + 'METADATA').decode()
