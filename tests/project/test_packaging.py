@@ -87,9 +87,7 @@ def test_wheel_holds_every_module_and_data_file(wheel):
 
 def test_wheel_holds_nothing_but_the_package(wheel):
     top = {name.split('/')[0] for name in wheel[1].namelist()}
-    assert {name
-            for name in top
-            if not name.startswith(f'dic_plugin-{dic_plugin.__version__}.')} == {'dic_plugin'}
+    assert {name for name in top if not name.startswith(f'dic_plugin-{dic_plugin.__version__}.')} == {'dic_plugin'}
 
 
 def test_wheel_brings_the_commands_and_what_they_need(wheel):
