@@ -1,5 +1,6 @@
 """One run of BasicSR's pipeline, with the functions of ours that stand in for some that its loops call."""
 import copy
+import gc
 import importlib
 import logging
 import os
@@ -46,12 +47,18 @@ def train(root: Optional[str] = None) -> int:
         The exit status: 0 after the last iteration; 2 after one line on standard error that says what is wrong with
         the options or what they name; 128 and the signal's number after a signal, with network and state saved.
     """
-    return _Run('train', root)()
+    return _run('train', root)
 
 
 def test(root: Optional[str] = None) -> int:
     """Run BasicSR's ``test_pipeline`` on the command line's options; ``results/`` is put in ``root``. See ``train``."""
-    return _Run('test', root)()
+    return _run('test', root)
+
+
+def _run(what: str, root: Optional[str]) -> int:
+    status = _Run(what, root)()
+    gc.collect()  # The model holds the process group, whose threads must end before the interpreter does.
+    return status
 
 
 class NotSaved(Exception):
