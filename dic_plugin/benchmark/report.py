@@ -17,13 +17,13 @@ from dic_plugin.benchmark.tables import (
     columns,
     difference_table,
     differences,
-    json_text,
+    json_content,
     table,
 )
 from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.evaluation.files import open_results, pair_names
 from dic_plugin.evaluation.summary import LEVEL, NUM_RESAMPLES, SEED
-from dic_plugin.utils.atomic_write import atomic_write, write_text
+from dic_plugin.utils.atomic_write import atomic_write, write_json, write_text
 
 PARTS = {'eyes': slice(36, 48), 'mouth': slice(48, 68)}  # in iBUG's order
 PART_ASPECT = 2.2  # width of an enlarged part over its height
@@ -74,9 +74,9 @@ def write_report(outcome: Outcome, workspace: Workspace) -> Path:
     templates.filters['cell'] = lambda text: ' '.join(str(text).split()).replace('|', '\\|')
     texts = {name: templates.get_template(f'{name}.j2').render(content) for name in ('table.md', 'index.html')}
     texts['table.csv'] = frame.to_csv(index=False, lineterminator='\n')
-    texts['table.json'] = json_text(outcome, shown, today)
     for name, text in texts.items():
         write_text(workspace.root / name, text)
+    write_json(workspace.root / 'table.json', json_content(outcome, shown, today))
     return workspace.root / 'index.html'
 
 

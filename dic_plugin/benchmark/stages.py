@@ -27,7 +27,7 @@ from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.evaluation.summary import estimate
 from dic_plugin.models.face_model import FaceModel
 from dic_plugin.models.found_landmarks import found_landmarks_file
-from dic_plugin.utils.atomic_write import write_text
+from dic_plugin.utils.atomic_write import write_json, write_text
 
 _PIPELINE = 'import sys; from dic_plugin.launch import {0}; sys.exit({0}(sys.argv.pop(1)))'
 
@@ -159,7 +159,7 @@ class Stages:
         def work() -> Dict[str, Any]:
             log = self.workspace.log(name, 'cost')
             options = self.workspace.root / 'options' / f'{name}_cost.json'
-            write_text(options, json.dumps(inputs))
+            write_json(options, inputs)
             log.unlink(missing_ok=True)
             self.machine.run(['-m', 'dic_plugin.benchmark.cost', str(options)], log,
                              lambda: self.say(f'[{name}] measures speed and memory'))

@@ -1,5 +1,4 @@
 """The columns and tables of a benchmark, as data frames, CSV and JSON. Quoted figures are never among measured ones."""
-import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -194,8 +193,8 @@ def cells(frame: pd.DataFrame, shown: Sequence[Column], sign: str = '') -> List[
     return rows
 
 
-def json_text(outcome: Outcome, shown: Sequence[Column], date: str) -> str:
-    """Return everything as JSON, under all protocols; quoted figures have their own key."""
+def json_content(outcome: Outcome, shown: Sequence[Column], date: str) -> Dict[str, Any]:
+    """Return everything as JSON values, under all protocols; quoted figures have their own key."""
     plan = outcome.plan
     rows = [{
         **_identity(name, run), 'budget': budget(run, plan.models), 'note': run.model.note, 'failed': run.failed,
@@ -224,7 +223,7 @@ def json_text(outcome: Outcome, shown: Sequence[Column], date: str) -> str:
         differences=compared,
         quoted=plan.references,
         warnings=outcome.warnings)  # yapf: disable
-    return json.dumps(_strict(content), indent=1, allow_nan=False) + '\n'
+    return _strict(content)
 
 
 def _strict(value: Any) -> Any:

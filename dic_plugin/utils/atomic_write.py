@@ -33,7 +33,7 @@ def write_text(path: Union[str, os.PathLike], text: str) -> None:
         file.write(text)
 
 
-def write_json(path: str, content: Any) -> None:
+def write_json(path: Union[str, os.PathLike], content: Any) -> None:
     """Write plain values as JSON; the same bytes for the same content.
 
     Raises:
