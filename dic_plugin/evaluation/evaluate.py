@@ -7,20 +7,22 @@ from tqdm import tqdm
 
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.evaluation.files import Pairing, open_images, open_results, pair_names
+from dic_plugin.evaluation.identity import SAME_PERSON, Identity
 from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.evaluation.perceptual import Fid, Lpips, Niqe
 from dic_plugin.evaluation.protocols import PROTOCOLS, compare
 from dic_plugin.evaluation.summary import Estimate, areas, estimate, failures
 from dic_plugin.landmarks.errors import landmark_errors
 
-METRICS = ('lpips', 'niqe', 'fid')
+METRICS = ('lpips', 'niqe', 'fid', 'identity')
 
 
 class MeasureKey(NamedTuple):
     """A measure under a protocol.
 
     Attributes:
-        measure: 'psnr', 'ssim', 'nrmse', 'failure_rate', 'area', 'lpips', 'niqe' or 'fid'.
+        measure: 'psnr', 'ssim', 'nrmse', 'failure_rate', 'area', 'lpips', 'niqe', 'fid', 'identity' or
+            'same_person'.
         protocol: Name of the protocol; that of the measure if there is only one.
         evaluator: Name of the evaluator that found the landmarks; '' if it has none.
     """
@@ -45,11 +47,13 @@ class Pair(NamedTuple):
     Attributes:
         found: Landmarks that each evaluator found on the result, see LandmarkEvaluator.landmarks_of.
         truth: Landmarks ``K,2`` with which they are compared, by evaluator.
+        annotated: Annotated landmarks ``K,2`` of the original, if given.
     """
     sr: np.ndarray
     gt: np.ndarray
     found: Dict[str, Dict[bool, np.ndarray]]
     truth: Dict[str, np.ndarray]
+    annotated: Optional[np.ndarray]
 
 
 Measure = Callable[[Pair], Mapping[MeasureKey, float]]
@@ -112,9 +116,9 @@ def evaluate(sr: str,
     if not pairing.pairs:
         raise ValueError(f'No result in {sr!r} (such as {sr_files.names[0]!r}) has an original in {gt!r} (such as '
                          f'{gt_files.names[0]!r}); expected the name of an original, alone or before an underscore.')
-    if annotations and not evaluators:
+    if annotations and not evaluators and 'identity' not in metrics:
         raise ValueError(f'{annotations}: landmarks are given, but no evaluator that finds those of the results; '
-                         'expected --evaluator beside --annotations, or neither.')
+                         'expected --evaluator or --metrics identity beside --annotations.')
     names = [gt_files.names[index] for _, index in pairing.pairs]
     annotated = _load_annotations(annotations, evaluators, names) if annotations else None
     perceptual = _perceptual(metrics, device)
@@ -126,6 +130,7 @@ def evaluate(sr: str,
         try:
             row = _quality(sr_image, gt_image, protocols)
             found = {key: evaluator.landmarks_of(sr_image) for key, evaluator in evaluators.items()}
+            landmarks = None
             if annotated is None:
                 truth = {key: evaluator.landmarks_of(gt_image)[True] for key, evaluator in evaluators.items()}
             else:
@@ -134,7 +139,7 @@ def evaluate(sr: str,
                 if size is not None and tuple(size) != gt_image.shape[1::-1]:
                     raise ValueError(f'was annotated as {"x".join(map(str, size))} (width x height), but the original '
                                      f'is {gt_image.shape[1]}x{gt_image.shape[0]}.')
-            pair = Pair(sr_image, gt_image, found, truth)
+            pair = Pair(sr_image, gt_image, found, truth, landmarks)
             for measure in (_nrmse, *perceptual):
                 row.update(measure(pair))
         except ValueError as error:
@@ -198,6 +203,9 @@ def _perceptual(metrics: Sequence[str], device: str) -> List[Measure]:
     if 'niqe' in metrics:
         niqe = Niqe()
         measures.append(lambda pair: {MeasureKey('niqe', 'niqe'): niqe(pair.sr)})
+    if 'identity' in metrics:
+        identity = Identity()
+        measures.append(lambda pair: {MeasureKey('identity', 'identity'): identity(pair.sr, pair.gt, pair.annotated)})
     return measures
 
 
@@ -208,4 +216,7 @@ def _results(columns: Mapping[MeasureKey, np.ndarray]) -> Dict[MeasureKey, Estim
         if column.measure == 'nrmse':
             results[column._replace(measure='failure_rate')] = estimate(failures(values))
             results[column._replace(measure='area')] = estimate(areas(values))
+        if column.measure == 'identity':
+            same = np.where(np.isnan(values), np.nan, values < SAME_PERSON)
+            results[column._replace(measure='same_person')] = estimate(same)
     return results

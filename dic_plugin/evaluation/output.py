@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from dic_plugin.evaluation.evaluate import Evaluation, MeasureKey
+from dic_plugin.evaluation.identity import SAME_PERSON, Identity
 from dic_plugin.evaluation.perceptual import Fid, Lpips, Niqe
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.summary import ERROR_LIMIT, LEVEL, NUM_RESAMPLES, SEED, Estimate, cumulative_curve
@@ -13,7 +14,12 @@ from dic_plugin.landmarks.errors import ERROR_PROTOCOLS
 from dic_plugin.utils.atomic_write import atomic_write, write_json
 
 UNKNOWN = 'not said'
-DEFINITIONS = {'lpips': Lpips.description, 'niqe': Niqe.description, 'fid': Fid.description}  # by protocol
+DEFINITIONS = {
+    'lpips': Lpips.description,
+    'niqe': Niqe.description,
+    'fid': Fid.description,
+    'identity': Identity.description
+}  # by protocol
 DEFINITIONS.update((name, protocol.description) for name, protocol in PROTOCOLS.items())
 DEFINITIONS.update((name, protocol.description) for name, protocol in ERROR_PROTOCOLS.items())
 # Measures that share a table, with their titles and formats.
@@ -24,6 +30,7 @@ TABLES: Tuple[Dict[str, Tuple[str, str]], ...] = (
         failure_rate=(f'failures (> {ERROR_LIMIT:g})', '.4f'),
         area=(f'area (0 to {ERROR_LIMIT:g})', '.4f')),
     dict(lpips=('LPIPS', '.4f'), niqe=('NIQE', '.3f'), fid=('FID', '.3f')),
+    dict(identity=('identity distance', '.3f'), same_person=(f'same person (< {SAME_PERSON:g})', '.3f')),
 )
 
 
