@@ -14,7 +14,7 @@ from dic_plugin.checkpoints.files import (
     load_params,
     load_tensors,
     save_params,
-    strip_module,
+    state_dict_in,
 )
 
 
@@ -47,9 +47,9 @@ def test_load_params(tmp_path, content, param_key):
 @pytest.mark.parametrize('content, param_key, message', [
     ({'state_dict': weights()}, 'params', "has no 'params'; expected a checkpoint of BasicSR"),
     ([1, 2], 'params', "has no 'params'"),
-    ({'params': {}}, 'params', 'params holds no state dict'),
-    ({'params': {'a': 1}}, 'params', 'params holds no state dict'),
-    ({'params': {1: torch.ones(1)}}, 'params', 'params holds no state dict'),
+    ({'params': {}}, 'params', '`params` holds no state dict'),
+    ({'params': {'a': 1}}, 'params', '`params` holds no state dict'),
+    ({'params': {1: torch.ones(1)}}, 'params', '`params` holds no state dict'),
     ({'params': weights()}, None, 'the file holds no state dict'),
 ])  # yapf: disable
 def test_what_holds_no_parameters_is_refused(tmp_path, content, param_key, message):
@@ -61,7 +61,7 @@ def test_what_holds_no_parameters_is_refused(tmp_path, content, param_key, messa
 
 def test_module_is_stripped_only_where_dataparallel_put_it():
     mixed = {'module.a': torch.ones(1), 'a': torch.zeros(1)}
-    assert_same(strip_module(mixed), mixed)  # stripping would lose one of them
+    assert_same(state_dict_in(mixed, 'x.pth'), mixed)  # stripping would lose one of them
 
 
 def test_missing_file():

@@ -302,9 +302,9 @@ def with_tensor(key, *shape):
 
 REFUSED = [
     ('nothing known', {'a': torch.ones(1), 'b': torch.ones(1)}, 'no published network has these names: a, b; expected'),
-    ('no tensors', {'epoch': 3}, 'is no checkpoint known here, it holds epoch; expected DIC or DICGAN'),
-    ('a list', [torch.ones(1)], 'is no checkpoint known here, it holds list'),
-    ('empty', {}, 'is no checkpoint known here, it holds nothing'),
+    ('no tensors', {'epoch': 3}, 'the file holds no state dict but epoch; expected DIC or DICGAN'),
+    ('a list', [torch.ones(1)], 'the file holds no state dict but list'),
+    ('empty', {}, 'the file holds no state dict but nothing'),
     ('BasicSR', {'params': small_dic()}, "has `params`, so it is in BasicSR's format already"),
     ('no state dict', {'state_dict': 3}, '`state_dict` holds no state dict'),
     ('no netD', {'netG': small_dic(), 'netD': None}, '`netD` holds no state dict'),
@@ -325,7 +325,7 @@ REFUSED = [
     ('shape that sizes are read from', with_tensor('first_block.compress_in.0.bias', 9),
      'a published DIC; 1 of another shape: first_block.compress_in.0.bias (9,) instead of (8,).'),
     ('impossible shapes', {key: value[:0] if value.dim() else value for key, value in small_dic().items()},
-     'looks like DIC, but no DIC has such shapes: hg_num_feat=0 must be a multiple of 8'),
+     'looks like DIC, but no DIC has such shapes: num_feat=0: expected at least 1'),
     ('OpenMMLab missing', {'state_dict': prefixed('generator.', {
         key: value for key, value in of_openmmlab(small_dic()).items() if key != 'conv_last.2.bias'})},
      'a published DIC; 1 missing: generator.conv_last.2.bias.'),
