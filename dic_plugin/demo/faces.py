@@ -9,8 +9,8 @@ import numpy as np
 from basicsr.metrics import calculate_psnr
 
 from dic_plugin.faces.cautions import weights_cautions
+from dic_plugin.faces.crop import FaceCrop, crop_aligned, enlarge
 from dic_plugin.faces.detectors import make_detector
-from dic_plugin.faces.face_crop import FaceCrop, crop_aligned, enlarge
 from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import Skipped, faces_of_photograph
 from dic_plugin.inference import FaceRestorer, RestoredStep

@@ -9,8 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dic_plugin.faces.cautions import Caution
-from dic_plugin.faces.crop import MARGIN
-from dic_plugin.faces.face_crop import FaceCrop
+from dic_plugin.faces.crop import MARGIN, FaceCrop
 from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import Skipped, faces_of_photograph
 from dic_plugin.inference.files import extension, result_names, write_image

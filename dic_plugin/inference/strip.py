@@ -4,7 +4,7 @@ from typing import List
 import cv2
 import numpy as np
 
-from dic_plugin.faces.face_crop import FaceCrop, enlarge
+from dic_plugin.faces.crop import FaceCrop, enlarge
 from dic_plugin.inference.restorer import RestoredStep
 from dic_plugin.landmarks.layouts import COMPONENTS
 from dic_plugin.utils.drawing import GAP, Tile, draw_strip

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dic_plugin.faces.cautions import cautions_of, letterbox, weights_cautions
-from dic_plugin.faces.face_crop import crop_aligned, crop_face
+from dic_plugin.faces.crop import crop_aligned, crop_face
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.synthetic import draw_face
 

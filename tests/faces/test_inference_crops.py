@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.faces.crop import cut, place, square_around
-from dic_plugin.faces.face_crop import crop_aligned, crop_face
+from dic_plugin.faces.crop import crop_aligned, crop_face, cut, place, square_around
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.synthetic import draw_face
 
