@@ -25,24 +25,14 @@ Describe = Callable[[Params, names.Name], Description]
 
 
 class Checkpoint(NamedTuple):
-    """A network's parameters and what a file shows about them.
-
-    Attributes:
-        kind: 'DIC', 'FeedbackHourglass', 'LightCNN_discriminator', 'LightCNN_feature' or 'StackedHourglass'.
-        params: The state dict, in the names of this project's architectures; LightCNN keeps those of the paper's code.
-        options: Arguments of the architecture that the weights need; empty for the networks that have no options.
-        notes: Options that the weights need but that their shapes do not show, or assumptions, in words.
-        discriminator: The state dict of a DICGAN's discriminator if it was asked for.
-        input_size: Side of the faces that a DIC was trained on, in pixels.
-        trained_on: Name and type of the training set, such as ('celeba', 'FaceLandmarkDataset'), if recorded.
-    """
-    kind: str
-    params: Dict[str, Tensor]
-    options: Dict[str, Any]
-    notes: List[str]
-    discriminator: Optional[Dict[str, Tensor]] = None
-    input_size: int = 16
-    trained_on: Optional[Tuple[str, str]] = None
+    """A network's parameters and what a file shows about them."""
+    kind: str  # DIC, FeedbackHourglass, LightCNN_discriminator, LightCNN_feature or StackedHourglass
+    params: Dict[str, Tensor]  # in the names of this project's networks; LightCNN keeps those of the paper's code
+    options: Dict[str, Any]  # arguments of the network that the weights need
+    notes: List[str]  # assumptions, and options that the weights need but that their shapes do not show
+    discriminator: Optional[Dict[str, Tensor]] = None  # of a DICGAN, if it was asked for
+    input_size: int = 16  # side of the faces that a DIC was trained on, in pixels
+    trained_on: Optional[Tuple[str, str]] = None  # name and type of the training set, if recorded
 
 
 # ---------------------------------------------------------------- options and networks, from the names and shapes found

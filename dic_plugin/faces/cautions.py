@@ -12,14 +12,9 @@ EVEN = 10  # levels, of 255, that a bar's pixels may differ by
 
 
 class Caution(NamedTuple):
-    """A reason why a result may be poor.
-
-    Attributes:
-        kind: A sentence that is printed once for all faces of its kind.
-        detail: A few words about this face.
-    """
-    kind: str
-    detail: str
+    """A reason why a result may be poor."""
+    kind: str  # a sentence that is printed once for all faces of its kind
+    detail: str  # a few words about this face
 
 
 def cautions_of(crop: FaceCrop, image: np.ndarray, jpeg: bool, input_size: int) -> List[Caution]:

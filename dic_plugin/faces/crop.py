@@ -1,5 +1,4 @@
-"""The square around a face, and its pixels in the sizes of the network. Coordinates: :mod:`dic_plugin.faces.found_face`.
-"""
+"""The square around a face, and its pixels in the sizes of the network. Coordinates are those of ``found_face``."""
 import math
 from dataclasses import dataclass
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -11,42 +10,24 @@ from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.geometry import crop_resize
 from dic_plugin.faces.found_face import Box, FoundFace
 
-__all__ = [
-    'MARGIN', 'FaceCrop', 'Placement', 'crop_aligned', 'crop_face', 'cut', 'enlarge', 'place', 'square_around',
-    'square_of_box'
-]
-
 # Room on each side, as a fraction of the landmarks' larger extent; the same as that of the synthetic faces.
 MARGIN = 0.25
 
 
 class Placement(NamedTuple):
-    """Position of a crop.
-
-    Attributes:
-        box: The square; parts of it may lie outside the photograph.
-        moved: Its displacement (dx, dy) towards the photograph.
-        padding: Columns and rows of it that lie outside: (left, top, right, bottom).
-    """
-    box: Box
-    moved: Tuple[int, int] = (0, 0)
-    padding: Tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Position of a crop."""
+    box: Box  # the square; parts of it may lie outside the photograph
+    moved: Tuple[int, int] = (0, 0)  # its displacement (dx, dy) towards the photograph
+    padding: Tuple[int, int, int, int] = (0, 0, 0, 0)  # its columns and rows outside: (left, top, right, bottom)
 
 
 @dataclass(frozen=True, eq=False)
 class FaceCrop:
-    """A face cut out of a photograph.
-
-    Attributes:
-        lq: The input of the network, ``h,h,3`` uint8 RGB.
-        crop: The face in the photograph, in the size of the result, ``H,H,3`` uint8 RGB.
-        box: The square in the photograph; parts of it may lie outside.
-        found: The face that was found; None for a file that is a face crop already.
-    """
-    lq: np.ndarray
-    crop: np.ndarray
-    box: Box
-    found: Optional[FoundFace] = None
+    """A face cut out of a photograph. Images are uint8 RGB."""
+    lq: np.ndarray  # the input of the network, h,h,3
+    crop: np.ndarray  # the face in the photograph, in the size of the result, H,H,3
+    box: Box  # the square in the photograph; parts of it may lie outside
+    found: Optional[FoundFace] = None  # None for a file that is a face crop already
 
     @property
     def side(self) -> int:
@@ -150,7 +131,7 @@ def cut(img: np.ndarray, placement: Placement, landmarks: np.ndarray, size: int)
 
 
 def crop_face(photo: np.ndarray,
-              face: FoundFace,
+              face: Optional[FoundFace],
               input_size: int = 16,
               upscale: int = 8,
               margin: float = MARGIN) -> FaceCrop:
@@ -158,7 +139,7 @@ def crop_face(photo: np.ndarray,
 
     Args:
         photo: uint8 RGB (H, W, 3).
-        face: Found in it.
+        face: Found in it; None for an image that is a face crop already, whose central square is taken.
         input_size: Side of the network's input.
         upscale: Factor by which the network enlarges.
         margin: See :func:`square_around`.
@@ -166,33 +147,22 @@ def crop_face(photo: np.ndarray,
     Raises:
         ValueError: The square lies outside the photograph.
     """
-    placement = place(square_around(face.landmarks, margin), face.landmarks, photo.shape[1], photo.shape[0])
-    return _crop(photo, placement, input_size, upscale, face)
-
-
-def crop_aligned(image: np.ndarray, input_size: int = 16, upscale: int = 8) -> FaceCrop:
-    """Take an image that is a face crop already: its central square."""
-    height, width = image.shape[:2]
-    side = min(height, width)
-    x0, y0 = (width - side) // 2, (height - side) // 2
-    return _crop(image, Placement((x0, y0, x0 + side, y0 + side)), input_size, upscale)
-
-
-def _crop(photo: np.ndarray,
-          placement: Placement,
-          input_size: int,
-          upscale: int,
-          found: Optional[FoundFace] = None) -> FaceCrop:
-    size = input_size * upscale
+    height, width = photo.shape[:2]
+    if face is None:
+        side = min(height, width)
+        x0, y0 = (width - side) // 2, (height - side) // 2
+        placement = Placement((x0, y0, x0 + side, y0 + side))
+    else:
+        placement = place(square_around(face.landmarks, margin), face.landmarks, width, height)
     nowhere = np.zeros((0, 2))
-    crop, _ = cut(photo, placement, nowhere, size)
-    if placement.box[2] - placement.box[0] >= size:  # as the training data: 8 bits in both sizes
+    crop, _ = cut(photo, placement, nowhere, input_size * upscale)
+    if placement.box[2] - placement.box[0] >= len(crop):  # as the training data: 8 bits in both sizes
         lq = make_lq(crop, upscale)
     else:
         # In one step: by way of an enlarged crop the network would get a blurred face, which costs 1.4 dB at 16 pixels
         # and 0.2 at 24 (docs/inference.md).
         lq, _ = cut(photo, placement, nowhere, input_size)
-    return FaceCrop(lq, crop, placement.box, found)
+    return FaceCrop(lq, crop, placement.box, face)
 
 
 def enlarge(image: np.ndarray, size: int) -> np.ndarray:

@@ -8,23 +8,15 @@ from typing import List, Optional, Protocol, Tuple
 
 import numpy as np
 
-__all__ = ['Box', 'Detector', 'FoundFace']
-
 Box = Tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class FoundFace:
-    """A face in a photograph.
-
-    Attributes:
-        landmarks: (K, 2) float64.
-        box: The square that the annotation gives, if any.
-        confidence: The detector's confidence, in its own scale, if it has one.
-    """
-    landmarks: np.ndarray
-    box: Optional[Box] = None
-    confidence: Optional[float] = None
+    """A face in a photograph."""
+    landmarks: np.ndarray  # (K, 2) float64
+    box: Optional[Box] = None  # the square that the annotation gives, if any
+    confidence: Optional[float] = None  # in the detector's own scale
 
     @property
     def extent(self) -> np.ndarray:
@@ -35,18 +27,11 @@ class FoundFace:
 
 
 class Detector(Protocol):
-    """Finds faces in pixels. Every worker makes one.
-
-    Attributes:
-        order: Order of the landmarks, as in an annotation file: ``ibug68``, ``helen194``, ``celeba5``.
-        min_confidence: Faces of a lower confidence are not used by default.
-        described: Name of the detector in messages.
-        model: The file that decides what it finds, or None.
-    """
-    order: str
-    min_confidence: float
-    described: str
-    model: Optional[str]
+    """Finds faces in pixels. Every worker makes one."""
+    order: str  # of the landmarks, as in an annotation file: ibug68, helen194, celeba5
+    min_confidence: float  # faces of a lower confidence are not used by default
+    described: str  # its name in messages
+    model: Optional[str]  # the file that decides what it finds
 
     def find(self, img: np.ndarray) -> List[FoundFace]:
         """Return all faces of a photograph, uint8 RGB (H, W, 3)."""

@@ -6,11 +6,9 @@ import numpy as np
 
 from dic_plugin.data.face_files import decode_rgb
 from dic_plugin.faces.cautions import Caution, cautions_of
-from dic_plugin.faces.crop import MARGIN, FaceCrop, crop_aligned, crop_face
+from dic_plugin.faces.crop import MARGIN, FaceCrop, crop_face
 from dic_plugin.faces.find import find_faces
 from dic_plugin.faces.found_face import Detector
-
-__all__ = ['PhotographFaces', 'Skipped', 'faces_of_photograph', 'read_photograph']
 
 
 class Skipped(Exception):
@@ -18,18 +16,11 @@ class Skipped(Exception):
 
 
 class PhotographFaces(NamedTuple):
-    """The faces of a photograph.
-
-    Attributes:
-        image: The photograph, uint8 RGB (H, W, 3).
-        crops: One per face, the largest first.
-        cautions: Those of each crop.
-        left_out: Reasons why further faces cannot be cropped.
-    """
-    image: np.ndarray
-    crops: List[FaceCrop]
-    cautions: List[List[Caution]]
-    left_out: List[str]
+    """The faces of a photograph."""
+    image: np.ndarray  # uint8 RGB (H, W, 3)
+    crops: List[FaceCrop]  # the largest first
+    cautions: List[List[Caution]]  # those of each crop
+    left_out: List[str]  # reasons why further faces cannot be cropped
 
 
 def faces_of_photograph(path: str,
@@ -53,16 +44,13 @@ def faces_of_photograph(path: str,
     """
     image = read_photograph(path)
     crops, left_out = [], []
-    if detector is None:
-        crops.append(crop_aligned(image, input_size, upscale))
-    else:
-        for face in find_faces(image, detector, min_face):
-            try:
-                crops.append(crop_face(image, face, input_size, upscale, margin))
-            except ValueError as error:
-                left_out.append(str(error))
-        if left_out and not crops:
-            raise Skipped(left_out[0])
+    for face in [None] if detector is None else find_faces(image, detector, min_face):
+        try:
+            crops.append(crop_face(image, face, input_size, upscale, margin))
+        except ValueError as error:
+            left_out.append(str(error))
+    if left_out and not crops:
+        raise Skipped(left_out[0])
     with open(path, 'rb') as file:
         jpeg = file.read(2) == JPEG  # whatever its name
     return PhotographFaces(image, crops, [cautions_of(crop, image, jpeg, input_size) for crop in crops], left_out)

@@ -9,8 +9,6 @@ from typing import Callable, Dict, Optional
 from dic_plugin.faces.detectors.dlib_detector import DlibDetector
 from dic_plugin.faces.found_face import Detector
 
-__all__ = ['DETECTORS', 'make_detector']
-
 DETECTORS: Dict[str, Callable[..., Detector]] = {'dlib': DlibDetector}
 
 

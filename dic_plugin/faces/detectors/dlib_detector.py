@@ -8,8 +8,6 @@ import numpy as np
 
 from dic_plugin.faces.found_face import FoundFace
 
-__all__ = ['DlibDetector']
-
 MODEL_FILE = 'shape_predictor_68_face_landmarks.dat'
 DEBIAN_FOLDER = '/usr/share/dlib'  # package libdlib-data
 HOW_TO_GET = (f"`pip install 'dic_plugin[faces]'` brings dlib and its 68-point predictor; a predictor that you have "
