@@ -1,8 +1,8 @@
-"""Reading and writing checkpoints: tensors only, a mismatch named key by key, never half a file."""
+"""Reading and writing of checkpoints: tensors only, mismatches named key by key, and never half a file."""
 import os
 import re
 from contextlib import ExitStack, nullcontext
-from typing import Any, ContextManager, Dict, Mapping, Optional
+from typing import Any, ContextManager, Dict, Iterable, Mapping, Optional
 
 import torch
 from torch import Tensor, nn
@@ -16,23 +16,21 @@ class CheckpointError(ValueError):
 
 
 class _NumpyNumber:
-    """Stands in for a NumPy number while a file is read: no code of NumPy runs, and the number is not kept."""
+    """Placeholder for a NumPy number in a file: no code of NumPy runs, and the number is not kept."""
 
-    def __init__(self, *args: Any) -> None:
-        """Ignore the arguments of the NumPy function that it replaces."""
+    def __init__(self, *_: Any) -> None:
+        pass
 
-    def __setstate__(self, state: Any) -> None:
-        """Ignore the arguments of the NumPy function that it replaces."""
+    __setstate__ = __init__
 
 
 _NUMPY_NUMBER = ('numpy.dtype', 'numpy.core.multiarray.scalar', 'numpy._core.multiarray.scalar')
 
 
 def _skip_numpy_numbers() -> ContextManager:
-    """Accept files that hold NumPy numbers beside their tensors.
+    """Accept NumPy numbers beside the tensors, where the published training code keeps its validation scores.
 
-    The published training code keeps its validation scores so. torch before 2.7 cannot be told what stands in for a
-    name; there such a file is refused.
+    torch before 2.7 cannot replace a name; it refuses such a file.
     """
     if TorchVersion(torch.__version__) < '2.7':
         return nullcontext()
@@ -40,11 +38,11 @@ def _skip_numpy_numbers() -> ContextManager:
 
 
 def load_tensors(path: str) -> Any:
-    """Return the content of a ``.pth`` file, read with ``weights_only=True``. NumPy numbers in it become placeholders.
+    """Return the content of a ``.pth`` file, read with ``weights_only=True``. NumPy numbers become placeholders.
 
     Raises:
-        CheckpointError: the file is missing, cut off, no checkpoint, or needs more than tensors and plain containers;
-            what it needs is then named, and nothing of it has been run.
+        CheckpointError: The file is missing, cut off, no checkpoint, or holds more than tensors and plain containers;
+            the message then names what it holds. Nothing of it has been run.
     """
     if not os.path.isfile(path):
         raise CheckpointError(f'{path}: no such file; expected a checkpoint (.pth).')
@@ -56,7 +54,7 @@ def load_tensors(path: str) -> Any:
     refused = re.search(r'GLOBAL (\S+)', reason)
     if refused:
         raise CheckpointError(
-            f'{path}: cannot be read as a checkpoint of plain tensors; it also holds {refused.group(1)}. Only tensors, '
+            f'{path}: cannot be read as a checkpoint of plain tensors; it also holds {refused[1]}. Only tensors, '
             'numbers and plain containers are loaded, since other objects can run code; none was run. Save the state '
             'dict alone where the file is trusted.')
     reason = reason.split('WeightsUnpickler error:')[-1].strip().split('\n')[0]
@@ -67,54 +65,60 @@ def load_params(path: str, param_key: Optional[str] = 'params') -> Dict[str, Ten
     """Return the state dict in a checkpoint of BasicSR.
 
     Args:
-        path: the file.
+        path: The file.
         param_key: 'params', 'params_ema' (which falls back to 'params', as in BasicSR), or None for a bare state dict.
 
     Raises:
-        CheckpointError: as load_tensors, or there is no such key.
+        CheckpointError: As load_tensors, or there is no state dict under this key.
     """
     content = load_tensors(path)
-    if param_key is not None:
-        if isinstance(content, Mapping) and param_key not in content and 'params' in content:
-            param_key = 'params'
-        if not isinstance(content, Mapping) or param_key not in content:
-            raise CheckpointError(
-                f'{path}: has no {param_key!r}; expected a checkpoint of BasicSR. Published checkpoints '
-                'are converted by dic-convert.')
-        content = content[param_key]
-    if not is_state_dict(content):
-        raise CheckpointError(f'{path}: {param_key or "the file"} holds no state dict; expected names and tensors.')
-    return strip_module(content)
+    if param_key is None:
+        return state_dict_in(content, path)
+    for key in (param_key, 'params'):
+        if isinstance(content, Mapping) and key in content:
+            return state_dict_in(content[key], path, f'`{key}`')
+    raise CheckpointError(f'{path}: has no {param_key!r}; expected a checkpoint of BasicSR. Published checkpoints are '
+                          'converted by dic-convert.')
 
 
-def is_state_dict(content: Any) -> bool:
-    """Return whether this is a non-empty mapping from names to tensors."""
-    return isinstance(content, Mapping) and len(content) > 0 and all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
+def state_dict_in(content: Any,
+                  path: str,
+                  where: str = 'the file',
+                  expected: str = 'names and tensors') -> Dict[str, Tensor]:
+    """Return the state dict that a part of a file is, without the ``module.`` that DataParallel puts before every name.
+
+    Raises:
+        CheckpointError: It is no state dict.
+    """
+    if not isinstance(content, Mapping) or not content or not all(
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
+        found = some_keys(content) if isinstance(content, Mapping) else type(content).__name__
+        raise CheckpointError(f'{path}: {where} holds no state dict but {found}; expected {expected}.')
+    prefix = 'module.' if all(key.startswith('module.') for key in content) else ''
+    return {key[len(prefix):]: value for key, value in content.items()}
 
 
-def strip_module(params: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-    """Return the state dict without the ``module.`` that DataParallel puts before every name."""
-    prefix = 'module.' if all(key.startswith('module.') for key in params) else ''
-    return {key[len(prefix):]: value for key, value in params.items()}
+def some_keys(keys: Iterable[Any]) -> str:
+    """Return the first three keys, for a message."""
+    every = list(map(str, keys))
+    return ', '.join(every[:3] + ['...'] * (len(every) > 3)) or 'nothing'
 
 
 def check_shapes(params: Mapping[str, Tensor], expected: Mapping[str, torch.Size], path: str, what: str) -> None:
     """Compare names and shapes.
 
     Raises:
-        CheckpointError: names the first missing, surplus and wrongly shaped keys, three of each.
+        CheckpointError: Names the first three missing, surplus and wrongly shaped keys.
     """
-    missing = [key for key in expected if key not in params]
-    surplus = [key for key in params if key not in expected]
-    shaped = [
-        f'{key} {tuple(params[key].shape)} instead of {tuple(shape)}' for key, shape in expected.items()
-        if key in params and tuple(params[key].shape) != tuple(shape)
-    ]
-    found = [
-        f'{len(keys)} {kind}: {", ".join(keys[:3])}' + (', ...' if len(keys) > 3 else '')
-        for kind, keys in (('missing', missing), ('surplus', surplus), ('of another shape', shaped)) if keys
-    ]
+    wrong = {
+        'missing': [key for key in expected if key not in params],
+        'surplus': [key for key in params if key not in expected],
+        'of another shape': [
+            f'{key} {tuple(params[key].shape)} instead of {tuple(shape)}' for key, shape in expected.items()
+            if key in params and tuple(params[key].shape) != tuple(shape)
+        ]
+    }
+    found = [f'{len(keys)} {kind}: {some_keys(keys)}' for kind, keys in wrong.items() if keys]
     if found:
         raise CheckpointError(f'{path}: does not hold the parameters of {what}; {"; ".join(found)}.')
 
@@ -123,7 +127,7 @@ def load_into(network: nn.Module, params: Mapping[str, Tensor], path: str) -> No
     """Load a state dict strictly.
 
     Raises:
-        CheckpointError: as check_shapes. The network is then unchanged.
+        CheckpointError: As check_shapes. The network is then unchanged.
     """
     expected = {key: value.shape for key, value in network.state_dict().items()}
     check_shapes(params, expected, path, f'this {type(network).__name__} (see its options in the option file)')
@@ -134,7 +138,7 @@ def save_params(files: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Write state dicts (values) as checkpoints of BasicSR (keys: paths): all of them whole, or none.
 
     Raises:
-        OSError, RuntimeError: a file cannot be written. Files that were there before are then unchanged.
+        OSError, RuntimeError: A file cannot be written. Existing files are then unchanged.
     """
     with ExitStack() as stack:  # none takes its place before the last is written
         for path, params in files.items():

@@ -9,13 +9,12 @@ import numpy as np
 from basicsr.metrics import calculate_psnr
 
 from dic_plugin.faces.cautions import weights_cautions
+from dic_plugin.faces.crop import FaceCrop, crop_face, enlarge
 from dic_plugin.faces.detectors import make_detector
-from dic_plugin.faces.face_crop import FaceCrop, crop_aligned, enlarge
 from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import Skipped, faces_of_photograph
 from dic_plugin.inference import FaceRestorer, RestoredStep
-from dic_plugin.inference.strip import attention_overlay
-from dic_plugin.landmarks.layouts import COMPONENTS
+from dic_plugin.inference.strip import attention_pictures
 from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.drawing import draw_landmarks
 
@@ -81,7 +80,7 @@ def restore_synthetic(restorer: FaceRestorer, number: int) -> List[DemoFace]:
         ValueError: the number is negative, or faces of the network's size cannot be drawn.
     """
     image, _ = draw_face(SYNTHETIC_SEED, number, restorer.input_size * restorer.upscale)
-    crop = crop_aligned(image, restorer.input_size, restorer.upscale)
+    crop = crop_face(image, None, restorer.input_size, restorer.upscale)
     return _restore(restorer, [f'Synthetic face {number}'], [crop], [[]])
 
 
@@ -151,11 +150,8 @@ def pictures(face: DemoFace, step: int, landmarks: bool) -> Pictures:
     result, lq, crop = face.steps[step - 1], face.crop.lq, face.crop.crop
     attention = []
     if result.attention is not None:
-        before, maps = face.steps[step - 2].faces[0], result.attention[0]
-        names = [name.replace('_', ' ') for name in COMPONENTS]
-        if len(maps) != len(names):
-            names = [f'component {number}' for number in range(1, len(maps) + 1)]
-        attention = [(_large(attention_overlay(each, before)), name) for each, name in zip(maps, names)]
+        maps = attention_pictures(result.attention[0], face.steps[step - 2].faces[0])
+        attention = [(_large(picture), name) for picture, name in maps]
     return Pictures(
         _large(lq), _large(enlarge(lq, len(crop))), _large(result.faces[0], result.landmarks[0] if landmarks else None),
         _large(crop) if face.crop.side > len(lq) else None, attention)

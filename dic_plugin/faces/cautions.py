@@ -1,67 +1,59 @@
 """Warnings about inputs that are likely to give poor results, grouped by kind."""
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from dic_plugin.faces.face_crop import FaceCrop
+from dic_plugin.faces.crop import FaceCrop
 
 JPEG_FROM = 64  # pixels of a face; below, JPEG costs more than 0.2 dB (docs/inference.md)
 MOST_SHRUNK = 1.5  # a face larger than this times the input has more detail than its restoration
-BAR = 0.04  # of the side: narrower bars are not spoken of
+BAR = 0.04  # of the side: narrower bars are ignored
 EVEN = 10  # levels, of 255, that a bar's pixels may differ by
 
 
 class Caution(NamedTuple):
-    """A reason why a result may be bad.
-
-    Attributes:
-        kind: a sentence that is said once for all faces of its kind.
-        detail: what there is to say about this one, in a few words.
-    """
-    kind: str
-    detail: str
+    """A reason why a result may be poor."""
+    kind: str  # a sentence that is printed once for all faces of its kind
+    detail: str  # a few words about this face
 
 
 def cautions_of(crop: FaceCrop, image: np.ndarray, jpeg: bool, input_size: int) -> List[Caution]:
     """Return the warnings about one face.
 
     Args:
-        crop: the face.
-        image: what it was cut from, uint8 RGB (H, W, 3).
-        jpeg: the image comes from a JPEG.
-        input_size: side of the faces that the network was trained on.
+        crop: The face.
+        image: The image that it was cut from, uint8 RGB (H, W, 3).
+        jpeg: The image comes from a JPEG.
+        input_size: Side of the faces that the network was trained on.
     """
-    cautions = []
     side, (height, width) = crop.side, image.shape[:2]
-    trained = f'{input_size}x{input_size}'
-    if jpeg and side < JPEG_FROM:
-        kind = f'JPEG leaves traces in faces of less than {JPEG_FROM} pixels; take a lossless original (PNG)'
-        cautions.append(Caution(kind, f'{side} px'))
-    if crop.found is not None and max(width, height) <= MOST_SHRUNK * input_size:
-        kind = 'photographs no larger than a face crop may be face crops already; give --aligned then'
-        cautions.append(Caution(kind, f'{width}x{height}'))
-    if crop.found is None and (width, height) != (input_size, input_size):
-        kind = f'face crops of another size than the trained one, {trained}, are resized to it'
-        cautions.append(Caution(kind, f'{width}x{height}' + ('' if width == height else ', its central square')))
-    elif side > MOST_SHRUNK * input_size:
-        kind = f'large faces are shrunk to {trained} first, so that the photograph has more detail than the result'
-        cautions.append(Caution(kind, f'{side} px'))
-    elif side < input_size:
-        cautions.append(Caution(f'faces of less than {trained} pixels were not trained on', f'{side} px'))
-    bars = letterbox(_inside(image, crop.box))
-    if bars is not None:
-        kind = 'face crops seem to be letterboxed (even bars on two sides); take the face alone'
-        cautions.append(Caution(kind, bars))
-    return cautions
+    x0, y0, x1, y1 = crop.box
+    bars = letterbox(image[max(y0, 0):y1, max(x0, 0):x1])
+    trained, size = f'{input_size}x{input_size}', f'{width}x{height}'
+    resized = crop.found is None and (width, height) != (input_size, input_size)
+    found = [
+        (jpeg and side < JPEG_FROM,
+         f'JPEG leaves traces in faces of less than {JPEG_FROM} pixels; take a lossless original (PNG)', f'{side} px'),
+        (crop.found is not None and max(width, height) <= MOST_SHRUNK * input_size,
+         'photographs no larger than a face crop may be face crops already; give --aligned then', size),
+        (resized, f'face crops of another size than the trained one, {trained}, are resized to it',
+         size + ('' if width == height else ', its central square')),
+        (not resized and side > MOST_SHRUNK * input_size,
+         f'large faces are shrunk to {trained} first, so that the photograph has more detail than the result',
+         f'{side} px'),
+        (not resized and side < input_size, f'faces of less than {trained} pixels were not trained on', f'{side} px'),
+        (bars is not None, 'face crops seem to be letterboxed (even bars on two sides); take the face alone', str(bars))
+    ]  # yapf: disable
+    return [Caution(kind, detail) for applies, kind, detail in found if applies]
 
 
 def weights_cautions(trained_on: Optional[Tuple[str, str]], wanted: Optional[str], photographs: bool) -> List[str]:
     """Return the warnings about weights.
 
     Args:
-        trained_on: name and type of the training set, as the checkpoint records it.
-        wanted: what the user expects, such as 'celeba'.
-        photographs: faces are looked for in photographs.
+        trained_on: Name and type of the training set, as the checkpoint records it.
+        wanted: The training set that the user expects, such as 'celeba'.
+        photographs: Faces are looked for in photographs.
     """
     if trained_on is None:
         return [] if wanted is None else [f'the weights do not record what they were trained on; asked for {wanted!r}']
@@ -95,8 +87,3 @@ def _bar(lines: np.ndarray) -> int:
     """Return how many of the first lines have the first pixel's colour."""
     differs = np.abs(lines.astype(int) - lines[0, 0]).max(axis=(1, 2)) > EVEN
     return int(differs.argmax()) if differs.any() else len(lines)
-
-
-def _inside(image: np.ndarray, box: Sequence[int]) -> np.ndarray:
-    x0, y0, x1, y1 = box
-    return image[max(y0, 0):y1, max(x0, 0):x1]

@@ -1,7 +1,7 @@
 """Files to restore, names of their results, and atomic writing of results."""
 import glob
 import os
-from typing import Dict, List, Sequence, Set, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -11,14 +11,14 @@ from dic_plugin.utils.atomic_write import atomic_write
 
 EXTENSIONS = ('png', 'jpg', 'webp', 'auto')
 _QUALITY = {'.jpg': [cv2.IMWRITE_JPEG_QUALITY, 95], '.webp': [cv2.IMWRITE_WEBP_QUALITY, 95]}
-_SAME = {'.jpeg': '.jpg', '.png': '.png', '.jpg': '.jpg', '.webp': '.webp'}  # what 'auto' keeps
+_SAME = {'.jpeg': '.jpg', '.png': '.png', '.jpg': '.jpg', '.webp': '.webp'}  # kept by 'auto'
 
 
 def list_files(inputs: Sequence[str]) -> Tuple[List[str], List[Tuple[str, str]]]:
     """Return the files that these names mean, each once.
 
     Args:
-        inputs: files, folders (their images, not those of subfolders) and globs (``**`` reaches into subfolders).
+        inputs: Files, folders (their images, not those of subfolders) and globs (``**`` reaches into subfolders).
 
     Returns:
         The files, sorted within each folder or glob; and the names that mean no file, each with its reason.
@@ -28,10 +28,8 @@ def list_files(inputs: Sequence[str]) -> Tuple[List[str], List[Tuple[str, str]]]
     for name in inputs:
         path = os.path.expanduser(name)
         if os.path.isdir(path):
-            found = [
-                os.path.join(path, entry) for entry in sorted(os.listdir(path))
-                if entry.lower().endswith(IMAGE_EXTENSIONS) and not entry.startswith('.')
-            ]
+            images = (entry for entry in sorted(os.listdir(path)) if entry.lower().endswith(IMAGE_EXTENSIONS))
+            found = [os.path.join(path, entry) for entry in images if not entry.startswith('.')]
             reason = f'holds no image; expected files that end in {", ".join(IMAGE_EXTENSIONS)}'
         elif os.path.isfile(path) or not glob.has_magic(path):  # a file's name may look like a glob
             found, reason = [path] if os.path.exists(path) else [], 'does not exist'
@@ -51,17 +49,15 @@ def result_names(files: Sequence[str]) -> List[str]:
     ['face', 'face_2', 'face_3', 'hat']
     """
     stems = [os.path.splitext(os.path.basename(file))[0] for file in files]
-    taken = {stem.lower() for stem in stems}  # some file systems do not tell capitals apart
-    used: Set[str] = set()
-    names = []
+    taken = {stem.lower() for stem in stems}  # some file systems ignore case
+    names: Dict[str, str] = {}
     for stem in stems:
         name, number = stem, 1
-        while name.lower() in used or (number > 1 and name.lower() in taken):
+        while name.lower() in names or (number > 1 and name.lower() in taken):
             number += 1
             name = f'{stem}_{number}'
-        used.add(name.lower())
-        names.append(name)
-    return names
+        names[name.lower()] = name
+    return list(names.values())
 
 
 def extension(ext: str, path: str) -> str:
@@ -70,16 +66,16 @@ def extension(ext: str, path: str) -> str:
 
 
 def write_image(path: str, image: np.ndarray) -> None:
-    """Write uint8 RGB ``H,W,3``; the extension says how.
+    """Write uint8 RGB ``H,W,3`` in the format of the extension.
 
     Raises:
-        ValueError: the format cannot hold such an image.
-        OSError: it cannot be written. A file that was there before is then unchanged.
+        ValueError: The format cannot hold such an image.
+        OSError: It cannot be written. An existing file is then unchanged.
     """
     ext = os.path.splitext(path)[1]
     try:
         done, content = cv2.imencode(ext, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY.get(ext, []))
-    except cv2.error:  # which of the two says that it failed differs between versions and formats of OpenCV
+    except cv2.error:  # versions and formats of OpenCV differ in how they report a failure
         done = False
     if not done:
         raise ValueError(f'{path}: an image of {image.shape[1]}x{image.shape[0]} pixels cannot be written in this '

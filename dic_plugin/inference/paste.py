@@ -1,4 +1,4 @@
-"""Restored faces back into their photograph, which is enlarged to their size."""
+"""Restored faces pasted into their photograph, which is enlarged to their size."""
 import math
 from typing import Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 
 from dic_plugin.faces.found_face import Box
 
-FEATHER = 0.15  # of the square's side: how far from its border a face fades in
+FEATHER = 0.15  # of the square's side: the distance from its border over which a face fades in
 MAX_PIXELS = 64e6  # of an enlarged photograph
 
 
@@ -15,11 +15,11 @@ def paste_factor(sides: Sequence[int], face_size: int, upscale: int, width: int,
     """Return the whole number by which a photograph is enlarged, so that no restored face has to shrink.
 
     Args:
-        sides: of the faces' squares in the photograph.
-        face_size: side of the restored faces.
-        upscale: at most by this.
-        width: of the photograph; the result is kept below MAX_PIXELS, but never smaller than the photograph.
-        height: of the photograph.
+        sides: Of the faces' squares in the photograph.
+        face_size: Side of the restored faces.
+        upscale: The largest factor.
+        width: Of the photograph; the result has at most MAX_PIXELS, but is never smaller than the photograph.
+        height: Of the photograph.
 
     >>> paste_factor([40, 70], 128, 8, 640, 480), paste_factor([200], 128, 8, 640, 480)
     (4, 1)
@@ -29,7 +29,7 @@ def paste_factor(sides: Sequence[int], face_size: int, upscale: int, width: int,
 
 
 def enlarge_photograph(photo: np.ndarray, factor: int) -> np.ndarray:
-    """Enlarge a photograph, uint8 (H, W, 3), ``factor`` times with Pillow's bicubic filter."""
+    """Return a photograph, uint8 (H, W, 3), enlarged ``factor`` times with Pillow's bicubic filter."""
     if factor == 1:
         return photo.copy()
     height, width = photo.shape[:2]
@@ -39,27 +39,25 @@ def enlarge_photograph(photo: np.ndarray, factor: int) -> np.ndarray:
 def paste_face(canvas: np.ndarray, face: np.ndarray, box: Box, factor: int) -> None:
     """Blend a restored face into the enlarged photograph, in place.
 
-    Pixels outside the square are not touched. Inside, the face fades in from the border, by a cosine over FEATHER of
-    the side; what of the square lies outside the photograph is left out.
+    Pixels outside the square are not changed. Inside, the face fades in from the border, by a cosine over FEATHER of
+    the side; parts of the square outside the photograph are left out.
 
     Args:
-        canvas: of ``enlarge_photograph``.
+        canvas: Of ``enlarge_photograph``.
         face: ``H,H,3`` uint8.
-        box: the square in the photograph, not enlarged.
-        factor: of ``enlarge_photograph``.
+        box: The square in the photograph, not enlarged.
+        factor: Of ``enlarge_photograph``.
     """
     x0, y0, x1, y1 = (value * factor for value in box)
-    side = x1 - x0
-    if len(face) != side:
-        face = mmcv.imresize(face, (side, side), interpolation='bicubic', backend='pillow')
-    height, width = canvas.shape[:2]
-    left, top, right, bottom = max(-x0, 0), max(-y0, 0), min(side, width - x0), min(side, height - y0)
-    if left >= right or top >= bottom:
+    left, top = max(-x0, 0), max(-y0, 0)
+    target = canvas[max(y0, 0):max(y1, 0), max(x0, 0):max(x1, 0)]
+    if not target.size:
         return
-    mask = feather(side)[top:bottom, left:right, None]
-    target = canvas[y0 + top:y0 + bottom, x0 + left:x0 + right]
-    blended = mask * face[top:bottom, left:right] + (1 - mask) * target
-    target[:] = np.round(blended).astype(np.uint8)
+    if len(face) != x1 - x0:
+        face = mmcv.imresize(face, (x1 - x0, y1 - y0), interpolation='bicubic', backend='pillow')
+    inside = np.s_[top:top + target.shape[0], left:left + target.shape[1]]
+    mask = feather(x1 - x0)[inside][..., None]
+    target[:] = np.round(mask * face[inside] + (1 - mask) * target).astype(np.uint8)
 
 
 def feather(side: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Restores face crops from arrays: the Python side of inference, which the command line and the demo page stand on."""
+"""Restoration of face crops in arrays, on which the command line and the page are built."""
 import os
 from contextlib import nullcontext
 from typing import Any, List, NamedTuple, Optional, Sequence, Union
@@ -20,8 +20,8 @@ class RestoredStep(NamedTuple):
         faces: ``B,H,W,3`` uint8 RGB.
         landmarks: ``B,K,2`` float32, (x, y) in pixels of ``faces``, the centre of the top-left pixel at (0, 0).
         attention: ``B,C,H/4,W/4`` float32 in [0, 1], summing to 1 over the C facial components (five: left eye, right
-            eye, nose, mouth, silhouette): where the fusion looked in this step, guided by the landmarks of the step
-            before. None in the first step, and in a network without fusion.
+            eye, nose, mouth, silhouette): the weights of the fusion in this step, guided by the landmarks of the
+            previous step. None in the first step, and in a network without fusion.
     """
     faces: np.ndarray
     landmarks: np.ndarray
@@ -29,13 +29,7 @@ class RestoredStep(NamedTuple):
 
 
 class RestoredFaces(NamedTuple):
-    """Results of a restorer, for B faces.
-
-    Attributes:
-        faces: the last step's, ``B,H,W,3`` uint8 RGB.
-        landmarks: the last step's, ``B,K,2`` float32, (x, y) in pixels of ``faces``.
-        steps: every step, the last one included.
-    """
+    """Results of a restorer: ``faces`` and ``landmarks`` of the last step, and all ``steps``; see RestoredStep."""
     faces: np.ndarray
     landmarks: np.ndarray
     steps: List[RestoredStep]
@@ -45,25 +39,24 @@ class FaceRestorer:
     """A trained DIC or DICGAN that restores small faces.
 
     Args:
-        weights: path of a checkpoint of BasicSR (``experiments/train_DIC/models/net_g_latest.pth``; the moving average
-            is taken where there is one) or of a published one, which is converted in memory. The network's settings are
-            read off its tensors.
+        weights: Path of a checkpoint of BasicSR (``experiments/train_DIC/models/net_g_latest.pth``; the moving average
+            is preferred) or of a published one, which is converted in memory.
         device: 'cuda', 'cuda:1', 'cpu', ... Default: a GPU if there is one.
-        dtype: 'fp32', or 'bf16', which is faster, and less exact, on GPUs and CPUs that have it (AMX).
-        steps: stop after so many. Default: all of the network's.
-        batch_size: faces per forward pass; it changes memory and speed, not results.
+        dtype: 'fp32', or 'bf16', which is faster and less exact, on GPUs and CPUs that support it (AMX).
+        steps: Stop after this number of steps. Default: all of the network's.
+        batch_size: Faces per forward pass; it changes memory and speed, not results.
 
     Attributes:
-        network: the DIC, in evaluation mode.
-        input_size: side of the faces that the weights were trained on, 16 in the paper.
-        upscale: by how much faces grow, 8 in the paper.
-        num_keypoints: landmarks per face, K.
+        network: The DIC, in evaluation mode.
+        input_size: Side of the faces that the weights were trained on, 16 in the paper.
+        upscale: Factor of enlargement, 8 in the paper.
+        num_keypoints: Landmarks per face, K.
         trained_on: (name, type) of the training set as the checkpoint records it, or None.
-        notes: what had to be assumed about the weights, in words.
+        notes: Assumptions about the weights, in words.
 
     Raises:
-        CheckpointError: the file cannot be read, holds no DIC, or values that are not finite.
-        ValueError: the device is not there or cannot do the dtype, or steps or batch_size make no sense.
+        CheckpointError: The file cannot be read, holds no DIC, or values that are not finite.
+        ValueError: The device does not exist or does not support the dtype, or steps or batch_size is out of range.
 
     >>> from dic_plugin import FaceRestorer
     >>> restorer = FaceRestorer(weights, device='cpu')
@@ -107,21 +100,21 @@ class FaceRestorer:
         """Restore faces.
 
         Args:
-            images: B uint8 RGB faces of one size, ``h,w,3`` each, as a list or as one array. Face crops of the training
-                set's kind, ``input_size`` pixels wide and high (16); other multiples of 64 / upscale are taken, but
-                faces of another size were not trained on.
+            images: B uint8 RGB faces of one size, ``h,w,3`` each, as a list or as one array: face crops like those of
+                the training set, of ``input_size`` pixels. Other multiples of 64 / upscale are accepted, but faces of
+                another size were not trained on.
 
         Raises:
-            ValueError: no image, or one of another type, shape or size; names it.
+            ValueError: There is no image, or one of another type, shape or size; names it.
         """
         batch = _to_batch(images, max(64 // self.upscale, 1))
         parts = [self._restore(part) for part in batch.split(self.batch_size)]
         steps = [_join(step) for step in zip(*parts)]
         return RestoredFaces(steps[-1].faces, steps[-1].landmarks, steps)
 
+    @torch.no_grad()
     def _restore(self, batch: torch.Tensor) -> List[RestoredStep]:
-        half = nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype)
-        with torch.no_grad(), half:
+        with nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype):
             out = self.network(batch.to(self.device).float() / 255, return_steps=True)
         fusion: Any = getattr(self.network.block, 'fusion') if self.num_steps > 1 else None
         steps = []
@@ -139,18 +132,18 @@ def pick_device(device: Optional[Union[str, torch.device]] = None) -> torch.devi
     """Return the device of that name; by default a GPU if there is one, else the CPU.
 
     Raises:
-        ValueError: there is no such device here.
+        ValueError: There is no such device here.
     """
+    num_gpu = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device is None:
-        return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+        return torch.device('cuda' if num_gpu else 'cpu')
     try:
         device = torch.device(device)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch raises either where CUDA is missing
+        others = f", or 'cuda:0' to 'cuda:{num_gpu - 1}'." if num_gpu else ': there is no GPU that torch can use.'
         reason = str(error).split('\n')[0]
-        raise ValueError(f"device {str(device)!r} cannot be used here ({reason}); expected 'cpu'" +
-                         (f", or 'cuda:0' to 'cuda:{torch.cuda.device_count() - 1}'." if torch.cuda.is_available(
-                         ) else ': there is no GPU that torch can use.')) from None
+        raise ValueError(f"device {str(device)!r} cannot be used here ({reason}); expected 'cpu'{others}") from None
     return device
 
 
@@ -179,11 +172,12 @@ def _to_batch(images: Union[np.ndarray, Sequence[np.ndarray]], multiple: int) ->
             found = f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray) else type(image).__name__
             raise ValueError(f'image {index} is {found}; expected a uint8 RGB array (h, w, 3).')
         height, width = image.shape[:2]
+        named = f'image {index} is {width}x{height} (width x height)'
         if not height or not width or height % multiple or width % multiple:
-            raise ValueError(f'image {index} is {width}x{height} (width x height); expected multiples of {multiple}.')
+            raise ValueError(f'{named}; expected multiples of {multiple}.')
         if image.shape != images[0].shape:
-            raise ValueError(f'image {index} is {width}x{height} (width x height), but the first is '
-                             f'{images[0].shape[1]}x{images[0].shape[0]}; expected images of one size.')
+            raise ValueError(f'{named}, but the first is {images[0].shape[1]}x{images[0].shape[0]}; expected images of '
+                             'one size.')
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 

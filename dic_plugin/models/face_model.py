@@ -9,7 +9,7 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.dist_util import master_only
 
 from dic_plugin.checkpoints.files import load_into, load_params
-from dic_plugin.checkpoints.training_record import RECORD, training_record
+from dic_plugin.checkpoints.weights import RECORD, training_record
 from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.models.face_validation import FaceValidation, check_found_by
 from dic_plugin.models.speed_options import (

@@ -97,7 +97,7 @@ def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple
     """Return the largest usable face, and the number of usable faces."""
     if not faces:
         raise Skipped('no face found')
-    sensible = [face for face in faces if _extent(face.landmarks).max() > 0]
+    sensible = [face for face in faces if face.extent.max() > 0]
     if not sensible:
         raise Skipped('landmarks make no sense (not finite, or all in one place)')
     threshold = task.min_confidence if settings.min_confidence is None else settings.min_confidence
@@ -105,7 +105,7 @@ def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple
     if not sure:
         best = max(face.confidence for face in sensible if face.confidence is not None)
         raise Skipped(f'confidence too low ({best:.3g}, less than {threshold:.3g})')
-    largest = max(sure, key=lambda face: _extent(face.landmarks).prod())
+    largest = max(sure, key=lambda face: face.extent.prod())
     if settings.max_error is not None and task.five_points is not None:
         error = five_point_error(largest.landmarks, task.order, task.five_points)
         if not error <= settings.max_error:
@@ -141,18 +141,11 @@ def five_point_error(landmarks: np.ndarray, order: str, points: np.ndarray) -> f
     return float(np.linalg.norm(landmarks - points, axis=1).mean() / eye_distance)
 
 
-def _extent(landmarks: np.ndarray) -> np.ndarray:
-    """Return width and height of the landmarks' bounding box; zeros if there is none."""
-    if not len(landmarks) or not np.isfinite(landmarks).all():
-        return np.zeros(2)
-    return landmarks.max(axis=0) - landmarks.min(axis=0)
-
-
 def _placement(face: FoundFace, settings: CropSettings, width: int, height: int) -> Placement:
     if settings.whole:
         if width != height:
             raise Skipped(f'not square, but to be used whole ({width}x{height})')
-        placement = Placement((0, 0, width, height), (0, 0), (0, 0, 0, 0))
+        placement = Placement((0, 0, width, height))
     else:
         try:
             square = (square_around(face.landmarks, settings.margin) if face.box is None else square_of_box(face.box))

@@ -14,7 +14,7 @@ from dic_plugin.checkpoints.files import (
     load_params,
     load_tensors,
     save_params,
-    strip_module,
+    state_dict_in,
 )
 
 
@@ -47,10 +47,10 @@ def test_load_params(tmp_path, content, param_key):
 @pytest.mark.parametrize('content, param_key, message', [
     ({'state_dict': weights()}, 'params', "has no 'params'; expected a checkpoint of BasicSR"),
     ([1, 2], 'params', "has no 'params'"),
-    ({'params': {}}, 'params', 'params holds no state dict'),
-    ({'params': {'a': 1}}, 'params', 'params holds no state dict'),
-    ({'params': {1: torch.ones(1)}}, 'params', 'params holds no state dict'),
-    ({'params': weights()}, None, 'the file holds no state dict'),
+    ({'params': {}}, 'params', '`params` holds no state dict but nothing; expected names and tensors'),
+    ({'params': {'a': 1}}, 'params', '`params` holds no state dict but a;'),
+    ({'params': {1: torch.ones(1)}}, 'params', '`params` holds no state dict but 1;'),
+    ({'params': weights()}, None, 'the file holds no state dict but params;'),
 ])  # yapf: disable
 def test_what_holds_no_parameters_is_refused(tmp_path, content, param_key, message):
     path = saved(tmp_path, content)
@@ -61,7 +61,7 @@ def test_what_holds_no_parameters_is_refused(tmp_path, content, param_key, messa
 
 def test_module_is_stripped_only_where_dataparallel_put_it():
     mixed = {'module.a': torch.ones(1), 'a': torch.zeros(1)}
-    assert_same(strip_module(mixed), mixed)  # stripping would lose one of them
+    assert_same(state_dict_in(mixed, 'x.pth'), mixed)  # stripping would lose one of them
 
 
 def test_missing_file():
@@ -73,15 +73,12 @@ def test_missing_file():
 @pytest.mark.parametrize('part', [0, 0.1, 0.5, 0.99])
 def test_truncated_file(tmp_path, part, legacy):
     path = saved(tmp_path, {'params': weights()}, _use_new_zipfile_serialization=not legacy)
-    with open(path, 'rb') as file:
-        whole = file.read()
-    with open(path, 'wb') as file:
-        file.write(whole[:int(part * len(whole))])
+    os.truncate(path, int(part * os.path.getsize(path)))
     with pytest.raises(CheckpointError, match='cannot be read as a checkpoint; it is cut off or no file of torch.save'):
         load_tensors(path)
 
 
-@pytest.mark.parametrize('content', [b'hello', b'<html>', b'\x89PNG\r\n\x1a\n', b'\x80\x04K\x01.'])
+@pytest.mark.parametrize('content', [b'<html>', b'\x89PNG\r\n\x1a\n', b'\x80\x04K\x01.'])
 def test_file_of_another_kind(tmp_path, content):
     path = tmp_path / 'weights.pth'
     path.write_bytes(content)
@@ -90,7 +87,7 @@ def test_file_of_another_kind(tmp_path, content):
 
 
 class Hostile:
-    """Makes a file when unpickled."""
+    """Calls a function when unpickled."""
 
     def __init__(self, call, *args):
         self.reduced = call, args
@@ -100,37 +97,35 @@ class Hostile:
 
 
 @pytest.mark.parametrize('legacy', [False, True])
-@pytest.mark.parametrize('call, named', [(os.mkdir, r'(posix|nt)\.mkdir'), (open, 'open'), (eval, 'eval'),
-                                         (np.save, r'numpy\.save')])
-def test_hostile_pickle_is_refused_and_nothing_runs(tmp_path, call, named, legacy):
-    trace = str(tmp_path / 'trace')
-    args = {
-        open: (trace, 'w'),
-        eval: (f'__import__("os").mkdir({trace!r})', ),
-        np.save: (trace, 1)
-    }.get(call, (trace, ))
-    path = saved(tmp_path, {'params': weights(), 'x': Hostile(call, *args)}, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(CheckpointError, match=rf'it also holds (_?io\.|builtins\.)?{named}. Only tensors') as error:
+@pytest.mark.parametrize('call, arguments, named', [
+    (os.mkdir, ['{}'], r'(posix|nt)\.mkdir'),
+    (open, ['{}', 'w'], r'(_?io\.|builtins\.)?open'),
+    (eval, ['__import__("os").mkdir("{}")'], r'(builtins\.)?eval'),
+    (np.save, ['{}', '1'], r'numpy\.save'),
+])
+def test_hostile_pickle_is_refused_and_nothing_runs(tmp_path, call, arguments, named, legacy):
+    arguments = [str(value).format(tmp_path / 'trace') for value in arguments]
+    content = {'params': weights(), 'x': Hostile(call, *arguments)}
+    path = saved(tmp_path, content, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(CheckpointError, match=rf'it also holds {named}. Only tensors') as error:
         load_params(path)
     assert str(error.value).startswith(f'{path}: ') and 'weights_only' not in str(error.value)
     assert os.listdir(tmp_path) == ['weights.pth']
 
 
-numpy_numbers = pytest.mark.skipif(
+@pytest.mark.skipif(
     torch.torch_version.TorchVersion(torch.__version__) < (2, 7), reason='torch before 2.7 refuses NumPy numbers')
-
-
-@numpy_numbers
 @pytest.mark.parametrize('number', [np.float64(30.5), np.float32(0.5), np.int64(7), np.bool_(True)])
 @pytest.mark.parametrize('written_by', [b'numpy._core', b'numpy.core'], ids=['numpy 2', 'numpy 1'])
 def test_validation_scores_beside_the_tensors_do_no_harm(tmp_path, number, written_by):
     """The published training code keeps its scores as NumPy numbers in the file of the weights."""
     content = {'params': weights(), 'records': {'psnr': [number, number]}}
     path = saved(tmp_path, content, _use_new_zipfile_serialization=False)
-    with open(path, 'rb') as file:
-        content = file.read()
-    with open(path, 'wb') as file:
-        file.write(content.replace(b'numpy._core', b'numpy.core').replace(b'numpy.core', written_by))
+    with open(path, 'r+b') as file:
+        content = file.read().replace(b'numpy._core', b'numpy.core').replace(b'numpy.core', written_by)
+        file.seek(0)
+        file.write(content)
+        file.truncate()
     assert_same(load_params(path), weights())
     allowed = torch.serialization.get_safe_globals()
     assert not any('numpy' in str(item) for item in allowed)  # the exception held for this file only
@@ -152,21 +147,11 @@ def test_mismatch_names_the_first_of_each_kind():
                                 'extra0, extra1, extra2, ...; 1 of another shape: layer7 (2, 3) instead of (8,).')
 
 
-WRONG_SHAPE = r'1 of another shape: 0.weight \(3, 3\) instead of \(2, 3\)'
-
-
-@pytest.mark.parametrize('change, message', [
-    (lambda params: params.pop('0.bias'), '1 missing: 0.bias'),
-    (lambda params: params.update(new=torch.ones(1)), '1 surplus: new'),
-    (lambda params: params.update({'0.weight': torch.ones(3, 3)}), WRONG_SHAPE),
-])
-def test_refused_weights_leave_the_network_unchanged(change, message):
+def test_refused_weights_leave_the_network_unchanged():
     network = nn.Sequential(nn.Linear(3, 2))
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    params = weights()
-    change(params)
-    with pytest.raises(CheckpointError, match=f'x.pth: .* this Sequential .*{message}'):
-        load_into(network, params, 'x.pth')
+    with pytest.raises(CheckpointError, match='x.pth: .* this Sequential .*1 missing: 0.bias'):
+        load_into(network, {'0.weight': torch.ones(2, 3)}, 'x.pth')
     assert_same(network.state_dict(), before)
     load_into(network, weights(), 'x.pth')
     assert_same(network.state_dict(), weights())

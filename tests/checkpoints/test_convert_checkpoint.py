@@ -92,11 +92,6 @@ def assert_same(actual, expected):
     assert all(torch.equal(actual[key], expected[key]) for key in expected)
 
 
-@pytest.fixture(scope='module')
-def script():
-    return convert_command
-
-
 @pytest.fixture
 def source(tmp_path):
     """Saves a checkpoint and gives its path."""
@@ -110,28 +105,18 @@ def source(tmp_path):
 
 
 # ---------------------------------------------------------------- names
-def test_every_name_of_the_paper_is_met_by_its_own_tensor():
+def test_every_published_name_is_met_by_its_own_tensor():
+    """Shapes repeat, so the order of registration, which is the same here and there, shows which tensor is which."""
     ours = {key: tuple(value.shape) for key, value in DIC().state_dict().items()}
-    assert {published_name(key): shape for key, shape in ours.items()} == published_shapes('DIC')
+    assert [(published_name(key), shape) for key, shape in ours.items()] == list(published_shapes('DIC').items())
     assert {openmmlab_name(key): shape for key, shape in ours.items()} == published_shapes('MMagic_DICNet')
-    # shapes repeat, so the order of registration, which is the same here and there, tells which tensor is which
-    assert [published_name(key) for key in ours] == list(published_shapes('DIC'))
-
-
-def test_openmmlab_names_the_same_tensors():
-    assert {published_name(key): openmmlab_name(key) for key in DIC().state_dict()} == openmmlab_order()
-
-
-def test_light_cnn_of_openmmlab():
-    published = published_shapes('LightCNN_discriminator')
-    assert [(openmmlab_light_cnn_name(key), shape)
-            for key, shape in published.items()] == list(published_shapes('MMagic_LightCNN').items())
-
-
-def test_hourglass_alone_is_the_hourglass_of_dic():
-    ours = FeedbackHourglass().state_dict()
-    names = [published_hourglass_name(key) for key in ours]
-    assert dict(zip(names, (tuple(value.shape) for value in ours.values()))) == hourglass_of(published_shapes('DIC'))
+    assert {published_name(key): openmmlab_name(key) for key in ours} == openmmlab_order()
+    light_cnn = [(openmmlab_light_cnn_name(key), shape)
+                 for key, shape in published_shapes('LightCNN_discriminator').items()]
+    assert light_cnn == list(published_shapes('MMagic_LightCNN').items())
+    hourglass = {published_hourglass_name(key): tuple(value.shape)
+                 for key, value in FeedbackHourglass().state_dict().items()}  # yapf: disable
+    assert hourglass == hourglass_of(published_shapes('DIC'))
 
 
 # ---------------------------------------------------------------- recognition
@@ -196,16 +181,8 @@ def test_dic_in_every_wrapper(source, wrap):
     assert_same({published_name(key): value for key, value in converted.params.items()}, published)
 
 
-@pytest.mark.parametrize('changed', [dict(num_keypoints=194), dict(num_keypoints=5), dict(hg_num_feat=64)])
-def test_options_of_other_configurations(changed):
-    converted = convert(empty(small_shapes(**changed)))
-    assert converted.options == {**SMALL, **changed}
-    assert {key: value.shape for key, value in converted.params.items()} == \
-        {key: value.shape for key, value in DIC(**converted.options).state_dict().items()}
-
-
 @pytest.mark.parametrize('options', [
-    dict(num_feat=6, num_groups=1, upscale=8, hg_num_feat=24, num_keypoints=68, num_fusion_block=1),
+    dict(num_feat=6, num_groups=1, upscale=8, hg_num_feat=24, num_keypoints=194, num_fusion_block=1),
     dict(num_feat=5, num_groups=12, upscale=4, hg_num_feat=8, num_keypoints=5, num_fusion_block=11),
     dict(num_feat=4, num_groups=2, upscale=8, hg_num_feat=8, num_keypoints=68, num_fusion_block=3, projection_scale=2),
 ], ids=str)  # yapf: disable
@@ -227,18 +204,14 @@ def test_other_groups_of_landmarks_are_asked_for():
     assert re.match('component_groups has to be given as well: the weights have 3 groups of the 10 landmarks', note)
 
 
-def test_hourglass_alone():
-    converted = convert(hourglass_of(small_dic()))
-    assert converted.kind == 'FeedbackHourglass'
-    assert converted.options == dict(hg_num_feat=16, num_keypoints=68)
-    FeedbackHourglass(**converted.options).load_state_dict(converted.params)
-
-
 def test_option_lines_are_an_option_block():
     block = yaml.safe_load('\n'.join(option_lines(convert(small_dic()))))
     assert block == {'network_g': dict(SMALL, type='DIC', num_steps=4)}
-    block = yaml.safe_load('\n'.join(option_lines(convert(hourglass_of(small_dic())))))
+    hourglass = convert(hourglass_of(small_dic()))
+    block = yaml.safe_load('\n'.join(option_lines(hourglass)))
     assert block == {'network_g': dict(hg_num_feat=16, num_keypoints=68)}
+    assert hourglass.kind == 'FeedbackHourglass'
+    FeedbackHourglass(**hourglass.options).load_state_dict(hourglass.params)
     assert option_lines(convert(empty(published_shapes('LightCNN_feature')))) == []
 
 
@@ -256,14 +229,11 @@ def check_figures(params, entry, options, steps):
         assert_digest(heatmap, digest)
 
 
-def test_converted_small_network_gives_the_published_figures():
-    converted = convert(small_dic())
-    check_figures(converted.params, GOLDEN['small'], converted.options, 2)
-
-
-def test_converted_paper_network_gives_the_published_figures(source, script, tmp_path, capsys):
+def test_converted_networks_give_the_published_figures(source, tmp_path, capsys):
+    small = convert(small_dic())
+    check_figures(small.params, GOLDEN['small'], small.options, 2)
     target = str(tmp_path / 'new' / 'out.pth')
-    assert script.main([source({'state_dict': fill(published_shapes('DIC'))}), target]) == 0
+    assert convert_command.main([source({'state_dict': fill(published_shapes('DIC'))}), target]) == 0
     check_figures(load_params(target), GOLDEN['paper'], {}, 1)
     printed = capsys.readouterr().out
     assert 'DIC, 296 tensors, 21.80 M numbers' in printed
@@ -278,73 +248,58 @@ def test_converted_paper_network_gives_the_published_figures(source, script, tmp
     ('MMagic_LightCNN', lambda generator, critic: {'state_dict': {
         **prefixed('generator.', of_openmmlab(generator)), **prefixed('discriminator.', critic)}}),
 ])  # yapf: disable
-def test_discriminator_goes_to_its_own_file(source, script, tmp_path, network, wrap):
+def test_discriminator_goes_to_its_own_file(source, tmp_path, network, wrap):
     target, other = str(tmp_path / 'out.pth'), str(tmp_path / 'out_d.pth')
     path = source(wrap(small_dic(), zeros(published_shapes(network))))
-    assert script.main([path, target, '--discriminator', other]) == 0
+    assert convert_command.main([path, target, '--discriminator', other]) == 0
     assert_same({published_name(key): value for key, value in load_params(target).items()}, small_dic())
     assert {key: tuple(value.shape) for key, value in load_params(other).items()} == \
         published_shapes('LightCNN_discriminator')
     assert sorted(os.listdir(tmp_path)) == ['in.pth', 'out.pth', 'out_d.pth']
 
 
-def without(key):
-    params = small_dic()
-    del params[key]
-    return params
-
-
-def with_tensor(key, *shape):
-    params = small_dic()
-    params[key] = torch.zeros(shape)
-    return params
+def changed(drop='(?!)', params=None, **add):
+    """The small DIC without the tensors that match ``drop``, and with others."""
+    params = small_dic() if params is None else params
+    return {**{key: value for key, value in params.items() if not re.search(drop, key)}, **add}
 
 
 REFUSED = [
-    ('nothing known', {'a': torch.ones(1), 'b': torch.ones(1)}, 'no published network has these names: a, b; expected'),
-    ('no tensors', {'epoch': 3}, 'is no checkpoint known here, it holds epoch; expected DIC or DICGAN'),
-    ('a list', [torch.ones(1)], 'is no checkpoint known here, it holds list'),
-    ('empty', {}, 'is no checkpoint known here, it holds nothing'),
+    ('no tensors', {'epoch': 3}, 'the file holds no state dict but epoch; expected DIC or DICGAN'),
+    ('a list', [torch.ones(1)], 'the file holds no state dict but list'),
+    ('empty', {}, 'the file holds no state dict but nothing'),
     ('BasicSR', {'params': small_dic()}, "has `params`, so it is in BasicSR's format already"),
-    ('no state dict', {'state_dict': 3}, '`state_dict` holds no state dict'),
     ('no netD', {'netG': small_dic(), 'netD': None}, '`netD` holds no state dict'),
-    ('missing', without('block.fusion_block.resnet.0.res.2.bias'),
+    ('missing', changed(r'block.fusion_block.resnet.0.res.2.bias'),
      'a published DIC; 1 missing: block.fusion_block.resnet.0.res.2.bias.'),
-    ('missing, sizes are read from it', without('first_block.compress_in.0.bias'),
+    ('missing, sizes are read from it', changed('first_block.compress_in.0.bias'),
      'a published DIC; 1 missing: first_block.compress_in.0.bias.'),
-    ('missing group', {key: value for key, value in small_dic().items() if not re.search(r'(up|down)Blocks\.1', key)},
+    ('missing group', changed(r'(up|down)Blocks\.1'),
      'DIC; 12 missing: first_block.upBlocks.1.0.weight, first_block.upBlocks.1.0.bias, '
      'first_block.upBlocks.1.1.weight, ....\n'),
-    ('missing hourglass', {key: value for key, value in small_dic().items() if not key.startswith('HG.')},
+    ('missing hourglass', changed('^HG'),
      'missing: HG.pre_conv_block.0.weight, HG.pre_conv_block.0.bias, HG.pre_conv_block.2.conv_block.0.weight, ...'),
-    ('surplus', with_tensor('block.extra', 1), 'a published DIC; 1 surplus: block.extra.'),
-    ('our name', with_tensor('conv_out.weight', 3, 8, 3, 3), 'a published DIC; 1 surplus: conv_out.weight.'),
+    ('surplus', changed(**{'block.extra': torch.ones(1)}), 'a published DIC; 1 surplus: block.extra.'),
     ('partly module', {**prefixed('module.', small_dic()), 'HG.x': torch.ones(1)}, 'missing: conv_in.0.weight'),
-    ('shape', with_tensor('HG.hg.res3_2.conv_block.0.weight', 1, 2),
-     '1 of another shape: HG.hg.res3_2.conv_block.0.weight (1, 2) instead of (16, 32, 1, 1).'),
-    ('shape that sizes are read from', with_tensor('first_block.compress_in.0.bias', 9),
+    ('shape that sizes are read from', changed(**{'first_block.compress_in.0.bias': torch.zeros(9)}),
      'a published DIC; 1 of another shape: first_block.compress_in.0.bias (9,) instead of (8,).'),
     ('impossible shapes', {key: value[:0] if value.dim() else value for key, value in small_dic().items()},
-     'looks like DIC, but no DIC has such shapes: hg_num_feat=0 must be a multiple of 8'),
-    ('OpenMMLab missing', {'state_dict': prefixed('generator.', {
-        key: value for key, value in of_openmmlab(small_dic()).items() if key != 'conv_last.2.bias'})},
+     'looks like DIC, but no DIC has such shapes: num_feat=0: expected at least 1'),
+    ('OpenMMLab missing', {'state_dict': prefixed('generator.', changed('conv_last.2.bias', of_openmmlab(small_dic())))},
      'a published DIC; 1 missing: generator.conv_last.2.bias.'),
-    ('OpenMMLab surplus', {'state_dict': {**prefixed('generator.', of_openmmlab(small_dic())), 'extra': torch.ones(1)}},
-     'a published DIC; 1 surplus: extra.'),
-    ('hourglass missing', {key: value for key, value in hourglass_of(small_dic()).items() if key != 'compress_in.bias'},
+    ('hourglass missing', changed('compress_in.bias', hourglass_of(small_dic())),
      'a published FeedbackHourglass; 1 missing: compress_in.bias.'),
-    ('evaluator missing', {key: value for key, value in zeros(published_shapes('StackedHourGlass_HG_68_CelebA')).items()
-                           if key != 'hg2_lin1.conv_block.1.running_mean'},
+    ('evaluator missing', changed('hg2_lin1.*mean', zeros(published_shapes('StackedHourGlass_HG_68_CelebA'))),
      'a published StackedHourglass; 1 missing: hg2_lin1.conv_block.1.running_mean.'),
 ]  # yapf: disable
 
 
 @pytest.mark.parametrize('content, message', [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
-def test_refused_files(source, script, tmp_path, capsys, content, message):
+def test_refused_files(source, tmp_path, capsys, content, message):
     path = source(content)
     target = tmp_path / 'out.pth'
     target.write_bytes(b'of before')
-    assert script.main([path, str(target)]) == 1
+    assert convert_command.main([path, str(target)]) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith(f'error: {path}: ') and message in printed.err and printed.out == ''
     assert target.read_bytes() == b'of before'
@@ -353,15 +308,14 @@ def test_refused_files(source, script, tmp_path, capsys, content, message):
 
 @pytest.mark.parametrize('content, message', [
     ({'state_dict': small_dic()}, 'there is no discriminator beside DIC'),
-    (zeros(published_shapes('LightCNN_discriminator')), 'there is no discriminator beside LightCNN_discriminator'),
     ({'netG': small_dic(), 'netD': small_dic()}, 'these are names of DIC: conv_in.0.weight, conv_in.0.bias, '
      'conv_in.1.weight, ...; expected LightCNN_discriminator'),
     ({'netG': small_dic(), 'netD': {'a': torch.ones(1)}}, 'no published network has these names: a; expected '
      'LightCNN_discriminator'),
-    ({'netG': small_dic(), 'netD': zeros(published_shapes('LightCNN_feature'))}, 'these are names of LightCNN_feature'),
-], ids=['DIC', 'discriminator alone', 'DIC as discriminator', 'unknown', 'features'])  # yapf: disable
-def test_discriminator_that_is_not_there(source, script, tmp_path, capsys, content, message):
-    assert script.main([source(content), str(tmp_path / 'a.pth'), '--discriminator', str(tmp_path / 'b.pth')]) == 1
+], ids=['DIC', 'DIC as discriminator', 'unknown'])  # yapf: disable
+def test_discriminator_that_is_not_there(source, tmp_path, capsys, content, message):
+    targets = [str(tmp_path / 'a.pth'), '--discriminator', str(tmp_path / 'b.pth')]
+    assert convert_command.main([source(content), *targets]) == 1
     assert message in capsys.readouterr().err
     assert os.listdir(tmp_path) == ['in.pth']
 
@@ -371,23 +325,20 @@ def test_discriminator_is_not_looked_into_unless_asked_for():
 
 
 @pytest.mark.parametrize('same', ['source', 'discriminator', 'linked'])
-def test_files_must_differ(source, script, tmp_path, capsys, same):
+def test_files_must_differ(source, tmp_path, capsys, same):
     path = source(small_dic())
     before = Path(path).read_bytes()
     linked = tmp_path / 'linked.pth'
     linked.symlink_to(path)
     target = {'source': os.path.relpath(path), 'discriminator': str(tmp_path / 'd.pth'), 'linked': str(linked)}[same]
-    assert script.main([path, target, *(['--discriminator', target] if same == 'discriminator' else [])]) == 1
+    assert convert_command.main([path, target, *(['--discriminator', target] if same == 'discriminator' else [])]) == 1
     assert 'expected different files' in capsys.readouterr().err
     assert Path(path).read_bytes() == before and linked.is_symlink() and not (tmp_path / 'd.pth').exists()
 
 
-def test_target_that_cannot_be_written(source, script, tmp_path, capsys):
-    target = tmp_path / 'folder'
-    target.mkdir()
-    assert script.main([source(small_dic()), str(target)]) == 1
-    assert 'folder' in capsys.readouterr().err
-    assert sorted(os.listdir(tmp_path)) == ['folder', 'in.pth']
+def test_target_that_cannot_be_written(source, tmp_path, capsys):
+    assert convert_command.main([source(small_dic()), str(tmp_path)]) == 1
+    assert tmp_path.name in capsys.readouterr().err
 
 
 class Hostile:
@@ -403,12 +354,4 @@ def test_hostile_file_as_a_process(source, tmp_path):
     assert result.returncode == 1 and result.stdout == ''
     assert re.search(fr'^error: in.pth: .* also holds {os.name}.mkdir', result.stderr, re.MULTILINE)
     assert 'Traceback' not in result.stderr
-    assert os.listdir(tmp_path) == ['in.pth']
-
-
-def test_truncated_file(source, script, tmp_path, capsys):
-    path = Path(source(small_dic()))
-    path.write_bytes(path.read_bytes()[:-1000])
-    assert script.main([str(path), str(tmp_path / 'out.pth')]) == 1
-    assert re.match('error: .*in.pth: .* it is cut off', capsys.readouterr().err)
     assert os.listdir(tmp_path) == ['in.pth']

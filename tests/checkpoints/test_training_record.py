@@ -10,7 +10,7 @@ from basicsr.utils.options import ordered_yaml
 
 from dic_plugin import FaceRestorer, __version__
 from dic_plugin.checkpoints.files import load_params, load_tensors
-from dic_plugin.checkpoints.training_record import RECORD, training_record
+from dic_plugin.checkpoints.weights import RECORD, training_record
 from dic_plugin.models import face_model
 from helpers.inference_weights import TINY
 from helpers.tiny_training import build, options

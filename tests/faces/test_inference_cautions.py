@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dic_plugin.faces.cautions import cautions_of, letterbox, weights_cautions
-from dic_plugin.faces.face_crop import crop_aligned, crop_face
+from dic_plugin.faces.crop import crop_face
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.synthetic import draw_face
 
@@ -13,7 +13,7 @@ def aligned(size=16, width=None):
 
 
 def said(image, jpeg=False):
-    return [caution.kind for caution in cautions_of(crop_aligned(image), image, jpeg, 16)]
+    return [caution.kind for caution in cautions_of(crop_face(image, None), image, jpeg, 16)]
 
 
 def said_of_photograph(size, jpeg=False):
@@ -52,7 +52,7 @@ def test_a_photograph_that_may_be_a_face_crop(size, is_said):
 
 def test_aligned_faces_of_another_size():
     image = aligned(30, 20)
-    caution, = cautions_of(crop_aligned(image), image, False, 16)
+    caution, = cautions_of(crop_face(image, None), image, False, 16)
     assert 'another size than the trained one, 16x16' in caution.kind
     assert caution.detail == '20x30, its central square'
 

@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.faces.crop import cut, place, square_around
-from dic_plugin.faces.face_crop import crop_aligned, crop_face
+from dic_plugin.faces.crop import crop_face, cut, place, square_around
 from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.synthetic import draw_face
 
@@ -41,14 +40,14 @@ def test_small_faces_are_resized_in_one_step():
 
 def test_a_crop_of_the_input_size_is_taken_as_it_is():
     image = np.random.RandomState(0).randint(0, 256, (16, 16, 3), np.uint8)
-    crop = crop_aligned(image)
+    crop = crop_face(image, None)
     np.testing.assert_array_equal(crop.lq, image)
     assert crop.box == (0, 0, 16, 16) and crop.found is None
 
 
 def test_of_an_oblong_crop_the_central_square_is_taken():
     image = np.random.RandomState(0).randint(0, 256, (30, 20, 3), np.uint8)
-    crop, square = crop_aligned(image), crop_aligned(image[5:25])
+    crop, square = crop_face(image, None), crop_face(image[5:25], None)
     assert crop.box == (0, 5, 20, 25)
     np.testing.assert_array_equal(crop.lq, square.lq)
 

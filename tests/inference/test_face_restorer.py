@@ -159,7 +159,7 @@ def test_published_weights_are_converted_in_memory(tmp_path):
     ({
         'params': 3
     }, 'holds no state dict'),
-    ([1], 'is no checkpoint known here'),
+    ([1], 'holds no state dict but list; expected DIC or DICGAN'),
 ])
 def test_other_files_are_refused(tmp_path, content, message):
     torch.save(content, tmp_path / 'weights.pth')

@@ -9,11 +9,7 @@ from typing import Callable, Dict, Optional
 from dic_plugin.faces.detectors.dlib_detector import DlibDetector
 from dic_plugin.faces.found_face import Detector
 
-__all__ = ['DETECTORS', 'make_detector']
-
-DETECTORS: Dict[str, Callable[..., Detector]] = {
-    'dlib': DlibDetector,
-}
+DETECTORS: Dict[str, Callable[..., Detector]] = {'dlib': DlibDetector}
 
 
 def make_detector(name: str, model: Optional[str] = None) -> Detector:
@@ -21,11 +17,11 @@ def make_detector(name: str, model: Optional[str] = None) -> Detector:
 
     Args:
         name: One of :data:`DETECTORS`.
-        model: Its model file. None: wherever it is usually found.
+        model: Its model file. None: searched for in its usual places.
 
     Raises:
-        ValueError: no such detector, or the model is of another kind.
-        ModuleNotFoundError, FileNotFoundError: its library or its model is missing; the message says where to get it.
+        ValueError: There is no such detector, or the model is of another kind.
+        ModuleNotFoundError, FileNotFoundError: Its library or model is missing; the message says where to get it.
     """
     if name not in DETECTORS:
         raise ValueError(f'There is no detector {name!r}; known: {", ".join(sorted(DETECTORS))}.')

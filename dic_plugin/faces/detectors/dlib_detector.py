@@ -8,36 +8,33 @@ import numpy as np
 
 from dic_plugin.faces.found_face import FoundFace
 
-__all__ = ['DlibDetector']
-
 MODEL_FILE = 'shape_predictor_68_face_landmarks.dat'
 DEBIAN_FOLDER = '/usr/share/dlib'  # package libdlib-data
 HOW_TO_GET = (f"`pip install 'dic_plugin[faces]'` brings dlib and its 68-point predictor; a predictor that you have "
               f'({MODEL_FILE}) is named by --model')
 
-# The detector takes time by the pixel. Enlarged once, it sees faces from 40 pixels on in a photograph of this size: of
-# larger ones, those that fill at least 1/25 of the longer side.
+# Run time is proportional to the number of pixels. Enlarged once, the detector finds faces from 40 pixels in a
+# photograph of this size: of larger ones, those that fill at least 1/25 of the longer side.
 MAX_SIDE = 1000
 
 
 class DlibDetector:
     """dlib's frontal faces with 68 landmarks.
 
-    Faces are searched for in a photograph of at most ``MAX_SIDE`` pixels, larger ones being shrunk to it; the landmarks
-    are then found in the photograph as it is. The confidence is the detector's score, never below 0: about 1 and more
-    for a face seen clearly from the front. What scores less than 0.2 is seldom a face: in scikit-image's astronaut, a
-    part of her suit at 0.12, while she herself has 1.16.
+    Faces are searched for in a photograph shrunk to at most ``MAX_SIDE`` pixels; the landmarks are then found in the
+    original. The confidence is the detector's score, never below 0: about 1 and more for a clear frontal face. A score
+    below 0.2 is seldom a face: in scikit-image's astronaut, a part of the suit has 0.12, the face 1.16.
 
     Args:
         model: The file of the 68-point predictor. None: that of the package face_recognition_models, or of Debian's
             libdlib-data.
         upsample: How often the photograph is doubled before the search; 0 is four times as fast and finds faces from 80
-            instead of 40 pixels on.
+            instead of 40 pixels.
 
     Raises:
         ModuleNotFoundError: dlib is not installed.
-        FileNotFoundError: there is no predictor.
-        ValueError: the file is no predictor of 68 points.
+        FileNotFoundError: There is no predictor.
+        ValueError: The file is no predictor of 68 points.
     """
     order = 'ibug68'
     min_confidence = 0.2
@@ -47,7 +44,6 @@ class DlibDetector:
             import dlib
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(f'dlib is not installed: {HOW_TO_GET}.') from error
-        self._dlib = dlib
         path = _find_model() if model is None else model
         if not os.path.isfile(path):
             raise FileNotFoundError(f'The landmark predictor {path!r} does not exist: {HOW_TO_GET}.')
@@ -55,41 +51,43 @@ class DlibDetector:
             self._predictor = dlib.shape_predictor(path)
         except RuntimeError as error:
             raise ValueError(f'{path}: is no landmark predictor of dlib ({error}): {HOW_TO_GET}.') from error
-        # only a prediction tells how many points a predictor has
+        # only a prediction shows how many points a predictor has
         num_points = self._predictor(np.zeros((8, 8, 3), np.uint8), dlib.rectangle(0, 0, 7, 7)).num_parts
         if num_points != 68:
             raise ValueError(f'{path}: predicts {num_points} landmarks, expected 68: {HOW_TO_GET}.')
+        self._rectangle = dlib.rectangle
         self._detector = dlib.get_frontal_face_detector()
         self._upsample = upsample
         self.described = f'dlib with {path}'
         self.model: Optional[str] = path
 
     def find(self, img: np.ndarray) -> List[FoundFace]:
-        """Find all faces of a photograph, uint8 RGB (H, W, 3), those of highest confidence first."""
-        img = np.ascontiguousarray(img)
+        """Return all faces of a photograph, uint8 RGB (H, W, 3), those of highest confidence first."""
+        img = seen = np.ascontiguousarray(img)
         height, width = img.shape[:2]
-        seen, zoom = img, max(height, width) / MAX_SIDE
+        zoom = max(height, width) / MAX_SIDE
         if zoom > 1:
-            seen = cv2.resize(
-                img, (max(round(width / zoom), 1), max(round(height / zoom), 1)), interpolation=cv2.INTER_AREA)
+            size = (max(round(width / zoom), 1), max(round(height / zoom), 1))
+            seen = cv2.resize(img, size, interpolation=cv2.INTER_AREA)
         zooms = np.array([width / seen.shape[1], height / seen.shape[0]] * 2)
         rectangles, scores, _ = self._detector.run(seen, self._upsample)
         faces = []
         for rectangle, score in zip(rectangles, scores):
             sides = np.array([rectangle.left(), rectangle.top(), rectangle.right(), rectangle.bottom()])
             sides = np.round((sides + 0.5) * zooms - 0.5).astype(int)
-            parts = self._predictor(img, self._dlib.rectangle(*sides.tolist())).parts()
+            parts = self._predictor(img, self._rectangle(*sides.tolist())).parts()
             faces.append(FoundFace(np.array([(part.x, part.y) for part in parts], np.float64), confidence=score))
         return faces
 
 
 def _find_model() -> str:
-    folders = [DEBIAN_FOLDER]
-    # looked for, not imported: its import needs pkg_resources, which setuptools no longer has
+    # located without an import, which would need pkg_resources, absent from recent setuptools
     spec = importlib.util.find_spec('face_recognition_models')
-    if spec is not None and spec.submodule_search_locations:
-        folders.insert(0, os.path.join(list(spec.submodule_search_locations)[0], 'models'))
-    paths = [os.path.join(folder, MODEL_FILE) for folder in folders]
+    package = (spec and spec.submodule_search_locations) or []
+    paths = [
+        os.path.join(folder, MODEL_FILE)
+        for folder in (*(os.path.join(root, 'models') for root in package), DEBIAN_FOLDER)
+    ]
     for path in paths:
         if os.path.isfile(path):
             return path

@@ -1,80 +1,88 @@
-"""Reads pickles of plain data, as the published DIC lists are, and executes nothing else.
+"""Reader of pickles of plain data, such as the published DIC lists, that executes nothing.
 
-A pickle is a program: it may call whatever can be imported. This unpickler hands it stand-ins for the few functions
-that plain containers and NumPy arrays need, and refuses every other name. The stand-ins check their arguments, build
-arrays only from bytes that the file really holds, and cannot be altered by the file.
-
-A file made to exhaust the memory can still do so; it cannot run code.
+A pickle is a program that may call whatever can be imported. This unpickler replaces the few functions that plain
+containers and NumPy arrays need by stand-ins, which the file can call but not change, and refuses every other name.
 """
 import gc
 import math
+import os
 import pickle
 import re
+import sys
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, NoReturn, Tuple
 
 import numpy as np
 
 __all__ = ['load_plain_pickle']
 
-_DTYPE = re.compile(r'([biufc])(\d{1,2})|([SU])(\d{1,9})|(O)[48]?')
-_MAX_DIMENSIONS = 32  # what every NumPy version supports
+Names = Dict[str, Callable[..., Any]]
+
+_DTYPE = re.compile(r'[biufc]\d+|[SU]\d+|O[48]?')
+_MAX_DIMENSIONS = 32  # supported by every NumPy version, which reads past a buffer if there are more
 
 
 def load_plain_pickle(path: str) -> Any:
     """Read a pickle of dicts, lists, tuples, sets, numbers, strings, bytes, NumPy arrays and scalars.
 
-    Written by Python 2 or 3 and NumPy 1 or 2, in any protocol. Python 2's byte strings come back as str with one
-    character per byte (latin-1); an OrderedDict comes back as a dict, NumPy's scalars as Python's, an array as an
-    instance of a subclass of ndarray.
+    Python 2 or 3 and NumPy 1 or 2 may have written it, in any protocol. Python 2's byte strings become str with one
+    character per byte (latin-1), an OrderedDict a dict, NumPy's scalars Python's, and an array one of a subclass of
+    ndarray. On Linux, the file may take 64 times its size and 1 GiB of address space.
 
     Args:
         path: The file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no pickle, or asks for anything else than plain data. The message names the file and,
-            if it asks for another class or function, that one. Nothing was executed.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no pickle, takes too much memory, or asks for anything but plain data. The message names
+            the file and the class or function that it asks for, if any. Nothing was executed.
     """
     with open(path, 'rb') as file:
         try:
-            with _without_collector():
-                return _PlainUnpickler(file).load()
+            with _bounded(os.fstat(file.fileno()).st_size):
+                return _PlainUnpickler(file, encoding='latin1').load()
+        except MemoryError as error:
+            raise ValueError(f'{path}: not read: it takes too much memory for a file of its size; expected at most 64 '
+                             'times its size and 1 GiB.') from error
         except Exception as error:  # a damaged pickle may raise nearly anything (documentation of UnpicklingError)
-            reason = str(error) or type(error).__name__
-            raise ValueError(f'{path}: not read: {reason}') from error
+            raise ValueError(f'{path}: not read: {str(error) or type(error).__name__}') from error
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
-    """Stop the garbage collector, which takes two thirds of the time to search millions of new lists."""
+def _bounded(size: int) -> Iterator[None]:
+    """Bound the memory for a file of ``size`` bytes on Linux, and stop the garbage collector.
+
+    The collector takes two thirds of the time to search millions of new lists.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        yield
+        if sys.platform != 'linux':
+            yield
+            return
+        import resource
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        with open('/proc/self/statm', encoding='ascii') as file:
+            bound = int(file.read().split()[0]) * resource.getpagesize() + 64 * size + 2**30
+        resource.setrlimit(resource.RLIMIT_AS, (bound if soft == resource.RLIM_INFINITY else min(bound, soft), hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
     finally:
         if was_enabled:
             gc.enable()
 
 
-def _refuse(what: str) -> pickle.UnpicklingError:
-    return pickle.UnpicklingError(f'it asks for {what}; only pickles of plain containers, numbers, strings and NumPy '
-                                  'arrays are accepted, since others can run any program. Nothing was executed.')
+def _refuse(what: str) -> NoReturn:
+    raise pickle.UnpicklingError(f'it asks for {what}; only pickles of plain containers, numbers, strings and NumPy '
+                                 'arrays are accepted, since others can run any program. Nothing was executed.')
 
 
 class _PlainUnpickler(pickle.Unpickler):
 
-    def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file, encoding='latin1')
-
     def find_class(self, module: str, name: str) -> 'StandIn':
-        try:
-            return _STAND_INS[module, name]
-        except KeyError:
-            raise _refuse(f'{module}.{name}') from None
-
-    def persistent_load(self, pid: object) -> None:
-        raise _refuse('an object outside the file (a persistent id)')
+        return _STAND_INS.get((module, name)) or _refuse(f'{module}.{name}')
 
 
 class StandIn:
@@ -87,83 +95,59 @@ class StandIn:
     def __call__(self, *args: Any) -> Any:
         return self._function(*args)
 
-    def __setstate__(self, state: object) -> None:
-        raise _refuse('a change of a function')
+    def __setstate__(self, state: object) -> NoReturn:
+        _refuse('a change of a function')
 
 
 class PlainDtype:
-    """Stands in for numpy.dtype: numbers, strings and objects, no structures. ``numpy`` is the real one."""
-    __slots__ = ('_code', 'numpy')
+    """Recorder in place of numpy.dtype: numbers, strings and objects. ``numpy`` is the real dtype.
 
-    def __init__(self, code: str) -> None:
-        match = isinstance(code, str) and _DTYPE.fullmatch(code)
-        if not match:
-            raise _refuse(f'an array of dtype {code!r:.40}')
-        self._code = match.group(5) or code
-        self.numpy = np.dtype(self._code)
+    The state of a real dtype has flags that make NumPy take numbers for object pointers; only its byte order is used.
+    """
+    __slots__ = ('numpy', )
+
+    def __init__(self, code: str, *_: object) -> None:
+        if not _DTYPE.fullmatch(code):
+            _refuse(f'an array of dtype {code!r:.40}')
+        self.numpy = np.dtype('O' if code[0] == 'O' else code)
 
     def __setstate__(self, state: Tuple[Any, ...]) -> None:
-        if state[1] not in ('<', '>', '|', '=') or any(part is not None for part in state[2:5]):
-            raise _refuse('an array of a structured dtype')
-        self.numpy = np.dtype(self._code).newbyteorder(state[1])
+        if any(part is not None for part in state[2:5]):
+            _refuse('an array of a structured dtype')
+        self.numpy = self.numpy.newbyteorder(state[1])
 
 
 class PlainArray(np.ndarray):
-    """An array that takes from a pickle only as many elements as the pickle holds."""
+    """Array that takes exactly the elements that the pickle holds."""
 
     def __setstate__(self, state: Tuple[Any, ...]) -> None:
-        _, shape, dtype, is_fortran, data = state
-        count = _count(shape, dtype)
-        if dtype.numpy.hasobject:
-            if not isinstance(data, list) or len(data) != count:
-                raise pickle.UnpicklingError(f'damaged: an array of shape {shape} without its {count} elements')
+        _, shape, recorded, is_fortran, data = state
+        dtype = recorded.numpy
+        if not isinstance(shape, tuple) or len(shape) > _MAX_DIMENSIONS or not all(
+                isinstance(length, int) and length >= 0 for length in shape):
+            raise pickle.UnpicklingError('damaged: an array without a shape')
+        count = math.prod(shape)
+        if dtype.hasobject:  # NumPy reads as many elements as the shape has, however long the list is
+            whole = isinstance(data, list) and len(data) == count
         else:
-            data = _exact_bytes(data, count * dtype.numpy.itemsize)
-        super().__setstate__((1, shape, dtype.numpy, bool(is_fortran), data))  # type: ignore[arg-type]
-
-
-def _count(shape: Tuple[int, ...], dtype: PlainDtype) -> int:
-    """Return the number of elements of an array after its shape and dtype are checked."""
-    if not isinstance(dtype, PlainDtype):
-        raise pickle.UnpicklingError('damaged: an array without a dtype')
-    if not isinstance(shape, tuple) or len(shape) > _MAX_DIMENSIONS or not all(
-            isinstance(length, int) and length >= 0 for length in shape):
-        raise pickle.UnpicklingError('damaged: an array without a shape')
-    count = math.prod(shape)
-    if count > 1 and dtype.numpy.itemsize == 0:  # any number of elements would fit into no bytes
-        raise pickle.UnpicklingError('damaged: an array of strings of length 0')
-    return count
-
-
-def _exact_bytes(data: Any, size: int) -> bytes:
-    if isinstance(data, str):  # Python 2's byte string
-        data = data.encode('latin1')
-    if not isinstance(data, (bytes, bytearray)) or len(data) != size:
-        raise pickle.UnpicklingError(f'damaged: an array without its {size} bytes')
-    return bytes(data)
+            data = data.encode('latin1') if isinstance(data, str) else bytes(data)  # Python 2's byte string
+            whole = len(data) == count * dtype.itemsize and (dtype.itemsize > 0 or count <= 1)
+        if not whole:
+            raise pickle.UnpicklingError(f'damaged: an array of shape {shape} and {dtype} without its {count} elements')
+        super().__setstate__((1, shape, dtype, bool(is_fortran), data))  # type: ignore[arg-type]
 
 
 # ---------------------------------------------------------------- the functions that pickles of plain data call
-def _dtype(code: str, *_: object) -> PlainDtype:
-    return PlainDtype(code)
-
-
-def _ndarray(*_: object) -> None:
-    raise _refuse('numpy.ndarray, called as a function')
-
-
 def _reconstruct(array_class: object, *_: object) -> PlainArray:
     if array_class is not _NDARRAY:
-        raise _refuse('a subclass of numpy.ndarray')
+        _refuse('a subclass of numpy.ndarray')
     return PlainArray((0, ), np.int8)  # its state follows
 
 
 def _from_bytes(data: Any, dtype: PlainDtype, shape: Tuple[int, ...], order: str) -> PlainArray:
-    count = _count(shape, dtype)
-    if dtype.numpy.hasobject or order not in ('C', 'F'):
-        raise pickle.UnpicklingError('damaged: an array whose bytes cannot be its elements')
-    content = bytearray(_exact_bytes(data, count * dtype.numpy.itemsize))  # a bytearray, for the array to be writable
-    return PlainArray(shape, dtype.numpy, content, order=order)  # type: ignore[arg-type]
+    array = _reconstruct(_NDARRAY)
+    array.__setstate__((1, shape, dtype, order == 'F', data))
+    return array
 
 
 def _scalar(dtype: PlainDtype, data: Any = b'') -> Any:
@@ -171,55 +155,36 @@ def _scalar(dtype: PlainDtype, data: Any = b'') -> Any:
 
 
 def _encode(text: str, encoding: str = '') -> bytes:
-    if not isinstance(text, str) or encoding not in ('latin1', 'latin-1'):
-        raise _refuse(f'the codec {encoding!r:.40}')
+    if encoding not in ('latin1', 'latin-1'):
+        _refuse(f'the codec {encoding!r:.40}')
     return text.encode('latin1')
 
 
-def _bytes(*args: Any) -> bytes:
-    """Replace ``bytes()`` and ``bytearray(...)``; a number as argument would allocate that much memory."""
-    if len(args) == 2:
-        return _encode(*args)
-    if args and not isinstance(args[0], (bytes, list)):
-        raise pickle.UnpicklingError('damaged: bytes from neither bytes nor a list')
-    return bytes(*args)
-
-
-def _container(kind: type) -> StandIn:
-
-    def build(elements: Any = ()) -> Any:
-        if not isinstance(elements, (list, tuple)):
-            raise pickle.UnpicklingError(f'damaged: a {kind.__name__} without its elements')
-        return kind(elements)
-
-    return StandIn(build)
+def _bytes(data: Any = b'', *encoding: str) -> bytes:
+    return _encode(data, *encoding) if encoding else bytes(data)
 
 
 def _complex(real: float, imag: float) -> complex:
     return complex(real, imag)
 
 
-_NDARRAY = StandIn(_ndarray)
+_NDARRAY = StandIn(lambda *_: _refuse('numpy.ndarray, called as a function'))
 
 
 def _stand_ins() -> Dict[Tuple[str, str], StandIn]:
-    table = {('collections', 'OrderedDict'): _container(dict), ('_codecs', 'encode'): StandIn(_encode)}
-    for module in ('__builtin__', 'builtins'):  # Python 2, Python 3
-        table[module, 'set'] = _container(set)
-        table[module, 'frozenset'] = _container(frozenset)
-        table[module, 'complex'] = StandIn(_complex)
-        table[module, 'bytes'] = StandIn(_bytes)
-        table[module, 'bytearray'] = StandIn(_bytes)
-    table['numpy', 'ndarray'] = _NDARRAY
-    table['numpy', 'dtype'] = StandIn(_dtype)
-    for package in ('numpy.core', 'numpy._core'):  # NumPy 1, NumPy 2
-        for module in (f'{package}.multiarray', f'{package}.numeric'):
-            table[module, '_reconstruct'] = StandIn(_reconstruct)
-            table[module, 'scalar'] = StandIn(_scalar)
-            table[module, '_frombuffer'] = StandIn(_from_bytes)
-            table[module, 'ndarray'] = _NDARRAY
-            table[module, 'dtype'] = table['numpy', 'dtype']
-    return table
+    containers: Names = dict(set=set, frozenset=frozenset, complex=_complex, bytes=_bytes, bytearray=_bytes)
+    arrays: Names = dict(dtype=PlainDtype, _reconstruct=_reconstruct, scalar=_scalar, _frombuffer=_from_bytes)
+    modules: Dict[str, Names] = {
+        'collections': dict(OrderedDict=dict),
+        '_codecs': dict(encode=_encode),
+        '__builtin__': containers,  # Python 2
+        'builtins': containers,
+        'numpy': dict(dtype=PlainDtype),
+        **{f'{package}.{module}': arrays for package in ('numpy.core', 'numpy._core')  # NumPy 1, NumPy 2
+           for module in ('multiarray', 'numeric')},
+    }  # yapf: disable
+    table = {(module, name): StandIn(function) for module, names in modules.items() for name, function in names.items()}
+    return {**table, **{(module, 'ndarray'): _NDARRAY for module in modules if module.startswith('numpy')}}
 
 
 _STAND_INS = _stand_ins()
