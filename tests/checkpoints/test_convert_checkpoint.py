@@ -285,7 +285,9 @@ REFUSED = [
      'a published DIC; 1 of another shape: first_block.compress_in.0.bias (9,) instead of (8,).'),
     ('impossible shapes', {key: value[:0] if value.dim() else value for key, value in small_dic().items()},
      'looks like DIC, but no DIC has such shapes: num_feat=0: expected at least 1'),
-    ('OpenMMLab missing', {'state_dict': prefixed('generator.', changed('conv_last.2.bias', of_openmmlab(small_dic())))},
+    ('missing of OpenMMLab', {
+        'state_dict': prefixed('generator.', changed('conv_last.2.bias', of_openmmlab(small_dic())))
+    },
      'a published DIC; 1 missing: generator.conv_last.2.bias.'),
     ('hourglass missing', changed('compress_in.bias', hourglass_of(small_dic())),
      'a published FeedbackHourglass; 1 missing: compress_in.bias.'),
