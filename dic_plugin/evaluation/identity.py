@@ -43,7 +43,8 @@ class Identity:
         """Return the distance.
 
         Args:
-            sr, gt: uint8 RGB ``H,W,3`` of one size.
+            sr: Result, uint8 RGB ``H,W,3``.
+            gt: Original of the same size and type.
             landmarks: iBUG's 68 in the original, ``68,2``. Default: those that dlib finds on it.
 
         Returns:

@@ -95,7 +95,8 @@ def compare(sr: np.ndarray, gt: np.ndarray, protocols: Iterable[str] = tuple(PRO
     """Return PSNR and SSIM of one image pair under each named protocol.
 
     Args:
-        sr, gt: Result and original, uint8 RGB ``H,W,3`` of one size, at least 27x27; else ValueError.
+        sr: Result, uint8 RGB ``H,W,3``, at least 27x27; else ValueError.
+        gt: Original of the same size and type; else ValueError.
         protocols: Names in PROTOCOLS; ValueError for an unknown one.
     """
     for name, image in (('sr', sr), ('gt', gt)):
