@@ -1,17 +1,20 @@
 """Shims that BasicSR needs to run on current libraries, each with its reason and when it can be removed."""
 import importlib.util
+import os
 import sys
 import types
+from typing import Any
 
 
 def apply() -> None:
-    """Make ``import basicsr`` work on any torchvision. Called once, before anything of BasicSR is imported.
+    """Make ``import basicsr`` work on any torchvision, and data roots take lists. Called once, before the rest.
 
     Raises:
         ModuleNotFoundError: BasicSR is not installed.
     """
     _require_basicsr()
     _provide_functional_tensor()
+    _accept_lists_of_data_roots()
 
 
 def _require_basicsr() -> None:
@@ -33,3 +36,13 @@ def _provide_functional_tensor() -> None:
     module = types.ModuleType(name, 'Stand-in for the module that torchvision 0.17 removed.')
     setattr(module, 'rgb_to_grayscale', functional.rgb_to_grayscale)
     sys.modules[name] = module
+
+
+def _accept_lists_of_data_roots() -> None:
+    # parse_options expands `~` in dataroot_gt, which it takes for one path, before any dataset sees it.
+    from basicsr.utils import options
+
+    def expanduser(value: Any) -> Any:
+        return [expanduser(item) for item in value] if isinstance(value, list) else os.path.expanduser(value)
+
+    setattr(options, 'osp', types.SimpleNamespace(**{**vars(os.path), 'expanduser': expanduser}))

@@ -1,16 +1,16 @@
 """Face crops with landmarks, from a folder or an LMDB; the data of the paper's recipes (its section 4.1)."""
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 from basicsr.utils.registry import DATASET_REGISTRY
 from torch.utils import data as data
 
 from dic_plugin.data.annotations import FaceAnnotations
-from dic_plugin.data.face_files import FaceFiles
+from dic_plugin.data.face_set import FaceSet
 from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe
 from dic_plugin.landmarks.layouts import ORDERS, flip_permutation
 from dic_plugin.utils.option_check import dataset_options
-from dic_plugin.utils.option_values import OptionError, flag, path, refused, whole
+from dic_plugin.utils.option_values import OptionError, flag, listed, path, refused, whole
 
 __all__ = ['FaceLandmarkDataset']
 
@@ -27,10 +27,13 @@ class FaceLandmarkDataset(data.Dataset):
 
     Args:
         opt (dict): Options of the dataset, which are only read:
-            dataroot_gt (str): Folder of images, or an LMDB's.
-            io_backend (dict): ``{type: disk}`` (default) or ``{type: lmdb}``.
-            meta_info_file (str): Text file naming the images to use, one a line. Default: all.
-            annotation_file (str): The ``.npz`` of :mod:`dic_plugin.data.annotations`. Default: no landmarks.
+            dataroot_gt (str | list): Folder of images, or an LMDB's; or a list of several, of either kind.
+            annotation_file (str | list): The ``.npz`` of :mod:`dic_plugin.data.annotations`, one for each root. Default:
+                no landmarks.
+            meta_info_file (str | list): Text files naming the images to use, one a line; ``~`` for all. Default: all.
+            set_weights (list): How many times an epoch goes through each root, whole numbers. Default: once.
+            io_backend (dict): ``{type: disk}`` or ``{type: lmdb}``, for all roots. Default: lmdb where a root ends in
+                ``.lmdb``.
             num_keypoints (int): Number of landmarks that the network has, to be checked against the file.
             gt_size (int): Size of ``gt``. Default, except in training: as stored.
             use_hflip (bool): In training, mirror every second face; left and right landmarks change places.
@@ -49,12 +52,13 @@ class FaceLandmarkDataset(data.Dataset):
     """
 
     option_keys = {
-        **COMMON_KEYS, 'dataroot_gt': path,
+        **COMMON_KEYS, 'dataroot_gt': listed(path),
         'dataroot_lq': refused(NO_LQ),
         'filename_tmpl': refused(NO_LQ),
         'io_backend': None,
-        'meta_info_file': path,
-        'annotation_file': path,
+        'meta_info_file': listed(path),
+        'annotation_file': listed(path),
+        'set_weights': listed(whole(1)),
         'use_rot': flag,
         'aspect_ratio_range': None,
         'num_keypoints': whole(1)
@@ -63,81 +67,80 @@ class FaceLandmarkDataset(data.Dataset):
     def __init__(self, opt: Mapping[str, Any]) -> None:
         super().__init__()
         where = describe(opt)
-        opt = dataset_options(opt, self.option_keys, where)
-        if not opt.get('dataroot_gt'):
+        self.opt = opt = dataset_options(opt, self.option_keys, where)
+        roots = opt.get('dataroot_gt')
+        if not roots:
             raise OptionError(f'{where}:dataroot_gt is missing; expected a folder of face crops or an LMDB.')
-        self.opt = opt
-        self.files = FaceFiles(opt['dataroot_gt'], opt.get('io_backend') or {'type': 'disk'}, opt.get('meta_info_file'))
-        self.annotation_file = opt.get('annotation_file')
-        self.annotations: Optional[FaceAnnotations] = None
+        roots = roots if isinstance(roots, list) else [roots]
+        annotation_files = _per_root(opt, 'annotation_file', roots, None)
+        meta_info_files = _per_root(opt, 'meta_info_file', roots, None)
+        self.sets = [
+            FaceSet(*files, opt.get('io_backend')) for files in zip(roots, annotation_files, meta_info_files)
+        ]
+        self._check_names(where)
+        annotations = self._check_landmarks(where)
         permutation = None
-        if self.annotation_file:
-            self.annotations = FaceAnnotations.load(self.annotation_file)
-            # every read asks whether the landmarks are inside: of each face only the outermost need be looked at
-            self.lowest = self.annotations.landmarks.min(axis=1)
-            self.highest = self.annotations.landmarks.max(axis=1)
-            self.row_of = {name: row for row, name in enumerate(self.annotations.names.tolist())}
-            self._check_belong_together(subset=bool(opt.get('meta_info_file')))
-            if opt.get('use_hflip') and opt.get('phase') == 'train':
-                permutation = self._flip_permutation(self.annotations, where)
-        expected = opt.get('num_keypoints')
-        found = self.annotations.num_keypoints if self.annotations else 0
-        if expected is not None and expected != found:
-            what = 'no annotation_file is given.'
-            if self.annotations:
-                what = (f'the annotation file {self.annotation_file!r} has {found} landmarks per face '
-                        f'({self.annotations.order}).')
-            raise ValueError(f'{where}:num_keypoints is {expected}, but {what}')
+        if annotations and opt.get('use_hflip') and opt.get('phase') == 'train':
+            permutation = _flip_permutation(annotations.order, annotations.num_keypoints, where)
         self.transform = FaceTransform(opt, permutation)
+        # the faces of an epoch as (set, face)
+        self.faces = [(number, face)
+                      for number, weight in enumerate(_per_root(opt, 'set_weights', roots, 1)) for _ in range(weight)
+                      for face in range(len(self.sets[number]))]
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.faces)
 
     def __getitem__(self, index: int) -> Dict[str, Any]:
-        img = self.files.read(index)
-        landmarks = self._landmarks_of(self.annotations, index, img) if self.annotations else None
-        return self.transform(img, landmarks, self.files.paths[index])
+        number, face = self.faces[index]
+        img, landmarks = self.sets[number].read(face)
+        return self.transform(img, landmarks, self.sets[number].files.paths[face])
 
-    def _landmarks_of(self, annotations: FaceAnnotations, index: int, img: np.ndarray) -> np.ndarray:
-        row = self.row_of[self.files.names[index]]
-        landmarks = annotations.landmarks[row]
-        height, width = img.shape[:2]
-        mismatch = f'image and annotation do not belong together ({self.annotation_file})'
-        if annotations.image_size is not None and tuple(annotations.image_size[row]) != (width, height):
-            annotated = 'x'.join(map(str, annotations.image_size[row]))
-            raise ValueError(f'{self.files.paths[index]}: is {width}x{height} (width x height), but was annotated as '
-                             f'{annotated}; {mismatch}.')
-        (left, top), (right, bottom) = self.lowest[row].tolist(), self.highest[row].tolist()
-        if left < -0.5 or top < -0.5 or right > width - 0.5 or bottom > height - 0.5:
-            outside = ((landmarks < -0.5) | (landmarks > (width - 0.5, height - 0.5))).any(axis=1)
-            point = int(outside.argmax())
-            x, y = landmarks[point]
-            raise ValueError(
-                f'{self.files.paths[index]}: landmark {point} at ({x:.1f}, {y:.1f}) is outside the image of '
-                f'{width}x{height} (width x height); {mismatch}.')
-        return landmarks
+    def _check_names(self, where: str) -> None:
+        """Check that no root stands twice and, where results are written by name, that no name does."""
+        root_of: Dict[str, str] = {}
+        for files in (face_set.files for face_set in self.sets):
+            for name in (files.real_root, *(files.names if self.opt.get('phase') != 'train' else ())):
+                if name in root_of:
+                    raise ValueError(f'{where}:dataroot_gt: {name!r} is in {root_of[name]!r} and in {files.root!r}; '
+                                     'expected different names, for results are written under them.')
+                root_of[name] = files.root
 
-    def _check_belong_together(self, subset: bool) -> None:
-        """Check that every image has landmarks and, unless a list selects some of the images, every face an image."""
-        without = [name for name in self.files.names if name not in self.row_of]
-        if without:
-            raise ValueError(f'{self.annotation_file}: has no landmarks for {without[0]!r} ({len(without)} of '
-                             f'{len(self.files)} images in {self.files.root!r}); images and annotations do not belong '
-                             'together.')
-        if not subset and len(self.row_of) > len(self.files):
-            images = set(self.files.names)
-            extra = [name for name in self.row_of if name not in images]
-            raise ValueError(
-                f'{self.annotation_file}: {extra[0]!r} has no image in {self.files.root!r} ({len(extra)} of '
-                f'{len(self.row_of)} faces); images and annotations do not belong together. To use some of '
-                'the images only, name them in a meta_info_file.')
+    def _check_landmarks(self, where: str) -> Optional[FaceAnnotations]:
+        """Check that all sets have landmarks of one kind, or none; return those of the first."""
+        first, expected = self.sets[0].annotations, self.opt.get('num_keypoints')
+        for face_set in self.sets[1:]:
+            if _kind(face_set.annotations) != _kind(first):
+                raise ValueError(f'{where}: {self.sets[0].files.root!r} has {_kind(first)}, {face_set.files.root!r} '
+                                 f'{_kind(face_set.annotations)}; expected one kind of landmarks in all sets.')
+        found = first.num_keypoints if first else 0
+        if expected is not None and expected != found:
+            what = 'no annotation_file is given.'
+            if first:
+                what = (f'the annotation file {self.sets[0].annotation_file!r} has {found} landmarks per face '
+                        f'({first.order}).')
+            raise ValueError(f'{where}:num_keypoints is {expected}, but {what}')
+        return first
 
-    def _flip_permutation(self, annotations: FaceAnnotations, where: str) -> np.ndarray:
-        order, num_keypoints = annotations.order, annotations.num_keypoints
-        if ORDERS.get(order) != num_keypoints:
-            raise OptionError(f'{where}:use_hflip: landmarks in the order {order!r} ({self.annotation_file}) cannot be '
-                              f'flipped; known orders: {", ".join(sorted(ORDERS))}. Set `use_hflip: false`.')
-        try:
-            return flip_permutation(num_keypoints)
-        except ValueError as error:
-            raise OptionError(f'{where}:use_hflip: {error}') from error
+
+def _per_root(opt: Mapping[str, Any], key: str, roots: List[str], default: Any) -> List[Any]:
+    value = opt.get(key)
+    values = [default] * len(roots) if value is None else value if isinstance(value, list) else [value]
+    if len(values) != len(roots):
+        raise OptionError(f'{describe(opt)}:{key} has {len(values)} values; expected {len(roots)}, one for each '
+                          'dataroot_gt.')
+    return [default if item is None else item for item in values]
+
+
+def _kind(annotations: Optional[FaceAnnotations]) -> str:
+    return f'landmarks of the order {annotations.order}' if annotations else 'no landmarks'
+
+
+def _flip_permutation(order: str, num_keypoints: int, where: str) -> np.ndarray:
+    if ORDERS.get(order) != num_keypoints:
+        raise OptionError(f'{where}:use_hflip: landmarks in the order {order!r} cannot be flipped; known orders: '
+                          f'{", ".join(sorted(ORDERS))}. Set `use_hflip: false`.')
+    try:
+        return flip_permutation(num_keypoints)
+    except ValueError as error:
+        raise OptionError(f'{where}:use_hflip: {error}') from error

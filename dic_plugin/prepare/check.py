@@ -18,7 +18,7 @@ from tqdm import tqdm
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import IMAGE_EXTENSIONS, FaceFiles
-from dic_plugin.data.face_landmark_dataset import FaceLandmarkDataset
+from dic_plugin.data.face_set import FaceSet
 from dic_plugin.landmarks.layouts import ORDERS, component_groups
 from dic_plugin.prepare.check_report import CheckReport, Size, SplitReport, size_text
 from dic_plugin.prepare.workers import worker_map
@@ -146,18 +146,16 @@ def _check_split(folder: str, split: SplitReport, made_here: bool, workers: int)
     return identities
 
 
-def _open(split: SplitReport, problem: str, root: str, **options: str) -> Optional[FaceLandmarkDataset]:
-    """Return the dataset of a folder or LMDB as it is stored, or None after an error, which is reported."""
-    backend = {'type': 'lmdb' if root.endswith('.lmdb') else 'disk'}
+def _open(split: SplitReport, problem: str, root: str, annotation_file: Optional[str] = None) -> Optional[FaceSet]:
+    """Return the set of a folder or LMDB, or None after an error, which is reported."""
     try:
-        return FaceLandmarkDataset(
-            dict(options, name=split.name, phase='test', scale=1, dataroot_gt=root, io_backend=backend))
+        return FaceSet(root, annotation_file)
     except (OSError, ValueError) as error:
         split.add(problem, str(error))
         return None
 
 
-def _read_images(faces: FaceLandmarkDataset, split: SplitReport, workers: int,
+def _read_images(faces: FaceSet, split: SplitReport, workers: int,
                  lq_sizes: Dict[str, Size]) -> Dict[str, _Image]:
     """Read all images, report those that cannot be used, and return the others by name."""
     files, images = faces.files, {}
@@ -237,11 +235,10 @@ def _read_image(row: int) -> Union[_Image, str]:
     faces, lq_sizes = _WORKER
     name = faces.files.names[row]
     try:
-        gt = faces[row]['gt'].numpy().transpose(1, 2, 0)
+        img, _ = faces.read(row)
     except (KeyError, ValueError, OSError, lmdb.Error, cv2.error) as error:
         reason = str(error.args[0] if isinstance(error, KeyError) else error)
         return reason if name in reason else f'{faces.files.paths[row]}: {reason}'
-    img = np.round(gt * 255).astype(np.uint8, order='C')
     height, width = img.shape[:2]
     lq_width, lq_height = lq_sizes.get(name, (width, height))
     scale = width // lq_width

@@ -9,8 +9,8 @@ import re
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 __all__ = [
-    'Kind', 'OptionError', 'builtin', 'choice', 'flag', 'number', 'path', 'read_number', 'read_value', 'read_values',
-    'refused', 'text', 'whole'
+    'Kind', 'OptionError', 'builtin', 'choice', 'flag', 'listed', 'number', 'path', 'read_number', 'read_value',
+    'read_values', 'refused', 'text', 'whole'
 ]
 
 SWITCHES = {'true': True, 'yes': True, 'on': True, 'false': False, 'no': False, 'off': False}
@@ -68,6 +68,19 @@ def choice(*values: Any) -> Kind:
         return value
 
     return Kind(' or '.join(map(str, values)), read)
+
+
+def listed(kind: Kind) -> Kind:
+    """Accept one value of a kind, or a list of at least one in which ``~`` may stand for the default."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            if not value:
+                raise ValueError
+            return [None if item is None else kind.read(item) for item in value]
+        return kind.read(value)
+
+    return Kind(f'{kind.expected}, or a list of such', read)
 
 
 def refused(reason: str) -> Kind:

@@ -128,7 +128,7 @@ def test_meta_info_file_selects_images(faces):
     (faces / 'some.txt').write_text('face.3.png (48,48,3)\n\nface.1.png (48,48,3)\n')
     for opt in (options(faces), lmdb_options(faces)):
         dataset = FaceLandmarkDataset(dict(opt, meta_info_file=str(faces / 'some.txt')))
-        assert dataset.files.names == ['face.3', 'face.1']
+        assert dataset.sets[0].files.names == ['face.3', 'face.1']
         dataset[1]
 
 
