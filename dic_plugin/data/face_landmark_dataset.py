@@ -28,8 +28,8 @@ class FaceLandmarkDataset(data.Dataset):
     Args:
         opt (dict): Options of the dataset, which are only read:
             dataroot_gt (str | list): Folder of images, or an LMDB's; or a list of several, of either kind.
-            annotation_file (str | list): The ``.npz`` of :mod:`dic_plugin.data.annotations`, one for each root. Default:
-                no landmarks.
+            annotation_file (str | list): The ``.npz`` of :mod:`dic_plugin.data.annotations`, one for each root.
+                Default: no landmarks.
             meta_info_file (str | list): Text files naming the images to use, one a line; ``~`` for all. Default: all.
             set_weights (list): How many times an epoch goes through each root, whole numbers. Default: once.
             io_backend (dict): ``{type: disk}`` or ``{type: lmdb}``, for all roots. Default: lmdb where a root ends in
@@ -74,9 +74,7 @@ class FaceLandmarkDataset(data.Dataset):
         roots = roots if isinstance(roots, list) else [roots]
         annotation_files = _per_root(opt, 'annotation_file', roots, None)
         meta_info_files = _per_root(opt, 'meta_info_file', roots, None)
-        self.sets = [
-            FaceSet(*files, opt.get('io_backend')) for files in zip(roots, annotation_files, meta_info_files)
-        ]
+        self.sets = [FaceSet(*files, opt.get('io_backend')) for files in zip(roots, annotation_files, meta_info_files)]
         self._check_names(where)
         annotations = self._check_landmarks(where)
         permutation = None
@@ -84,9 +82,8 @@ class FaceLandmarkDataset(data.Dataset):
             permutation = _flip_permutation(annotations.order, annotations.num_keypoints, where)
         self.transform = FaceTransform(opt, permutation)
         # the faces of an epoch as (set, face)
-        self.faces = [(number, face)
-                      for number, weight in enumerate(_per_root(opt, 'set_weights', roots, 1)) for _ in range(weight)
-                      for face in range(len(self.sets[number]))]
+        self.faces = [(number, face) for number, weight in enumerate(_per_root(opt, 'set_weights', roots, 1))
+                      for _ in range(weight) for face in range(len(self.sets[number]))]
 
     def __len__(self) -> int:
         return len(self.faces)

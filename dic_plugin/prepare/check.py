@@ -155,8 +155,7 @@ def _open(split: SplitReport, problem: str, root: str, annotation_file: Optional
         return None
 
 
-def _read_images(faces: FaceSet, split: SplitReport, workers: int,
-                 lq_sizes: Dict[str, Size]) -> Dict[str, _Image]:
+def _read_images(faces: FaceSet, split: SplitReport, workers: int, lq_sizes: Dict[str, Size]) -> Dict[str, _Image]:
     """Read all images, report those that cannot be used, and return the others by name."""
     files, images = faces.files, {}
     folder = os.path.basename(files.root)

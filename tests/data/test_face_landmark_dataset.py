@@ -132,6 +132,59 @@ def test_meta_info_file_selects_images(faces):
         dataset[1]
 
 
+def two_sets(root, num_keypoints=5, order='celeba5', **changes):
+    """Options for the set `root` and a second one of the same names in `root`/second; the second root is an LMDB."""
+    (root / 'second').mkdir()
+    make_faces(root / 'second', num_keypoints, order)
+    return options(
+        root, **{
+            'dataroot_gt': [str(root / 'faces'), str(root / 'second' / 'faces.lmdb')],
+            'annotation_file': [str(root / 'faces.npz'), str(root / 'second' / 'faces.npz')],
+            'io_backend': None,
+            **changes
+        })
+
+
+def test_several_sets(faces):
+    dataset = FaceLandmarkDataset(two_sets(faces, set_weights=[1, 2]))
+    single = [FaceLandmarkDataset(options(faces)), FaceLandmarkDataset(lmdb_options(faces / 'second'))]
+    expected = [face_set[i] for face_set in (single[0], single[1], single[1]) for i in range(NUM)]
+    assert len(dataset) == 3 * NUM
+    for sample, wanted in zip((dataset[i] for i in range(len(dataset))), expected):
+        assert sample['gt_path'] == wanted['gt_path']
+        assert torch.equal(sample['lq'], wanted['lq']) and torch.equal(sample['landmarks'], wanted['landmarks'])
+    batch = next(iter(build_dataloader(dataset, dict(dataset.opt, batch_size_per_gpu=12, num_worker_per_gpu=1), 0)))
+    assert len(set(batch['gt_path'])) == 2 * NUM
+
+
+def test_lists_of_images_per_set(faces):
+    (faces / 'some.txt').write_text('face.3.png\n')
+    assert len(FaceLandmarkDataset(two_sets(faces, meta_info_file=[None, str(faces / 'some.txt')]))) == NUM + 1
+
+
+@pytest.mark.parametrize('num_keypoints, order, change, message', [
+    (5, 'celeba5', dict(phase='val'), "'face.0' is in '.*faces' and in '.*second.*expected different names"),
+    (68, 'ibug68', {},
+     "faces' has landmarks of the order celeba5, .*second.* landmarks of the order ibug68; expected one"),
+    (5, 'celeba5', dict(annotation_file=['{root}/faces.npz', None]), "second.* no landmarks; expected one kind"),
+    (5, 'celeba5', dict(annotation_file='{root}/faces.npz'), 'annotation_file has 1 values; expected 2'),
+    (5, 'celeba5', dict(set_weights=[1, 2, 1]), 'set_weights has 3 values; expected 2, one for each dataroot_gt'),
+    (5, 'celeba5', dict(set_weights=[1, 0.5]), 'set_weights is .*; expected a whole number of at least 1, or a list'),
+    (5, 'celeba5', dict(dataroot_gt=[]), 'dataroot_gt is .*; expected a path'),
+    (5, 'celeba5', dict(dataroot_gt=['{root}/faces', '{root}/../{name}/faces']), 'dataroot_gt: .*faces.* is in'),
+])
+def test_sets_that_do_not_go_together_are_named(faces, num_keypoints, order, change, message):
+
+    def place(value):
+        if isinstance(value, list):
+            return [place(item) for item in value]
+        return value.format(root=faces, name=faces.name) if isinstance(value, str) else value
+
+    opt = two_sets(faces, num_keypoints, order, **{key: place(value) for key, value in change.items()})
+    with pytest.raises(ValueError, match=message):
+        FaceLandmarkDataset(opt)
+
+
 def test_annotations_beside_images_are_no_image(faces):
     os.rename(faces / 'faces.npz', faces / 'faces' / 'landmarks.npz')
     opt = options(faces, annotation_file=str(faces / 'faces' / 'landmarks.npz'))
