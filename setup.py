@@ -46,6 +46,7 @@ setup(
         'pandas',
         'pillow',
         'pyyaml',
+        'safetensors',
         'scikit-image',
         'scipy>=1.15',
         'tqdm',

@@ -1,14 +1,19 @@
 """Reading and writing of checkpoints: tensors only, mismatches named key by key, and never half a file."""
+import json
 import os
 import re
 from contextlib import ExitStack, nullcontext
 from typing import Any, ContextManager, Dict, Iterable, Mapping, Optional
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from dic_plugin.utils.atomic_write import atomic_write
+
+RECORD = 'dic_plugin'  # the key of the record of a training, in a checkpoint beside the tensors
 
 
 class CheckpointError(ValueError):
@@ -40,12 +45,17 @@ def _skip_numpy_numbers() -> ContextManager:
 def load_tensors(path: str) -> Any:
     """Return the content of a ``.pth`` file, read with ``weights_only=True``. NumPy numbers become placeholders.
 
+    Of a ``.safetensors`` file that save_safetensors wrote, the content is ``params`` in float32 and the record; of
+    another one, the tensors by name.
+
     Raises:
         CheckpointError: The file is missing, cut off, no checkpoint, or holds more than tensors and plain containers;
             the message then names what it holds. Nothing of it has been run.
     """
     if not os.path.isfile(path):
-        raise CheckpointError(f'{path}: no such file; expected a checkpoint (.pth).')
+        raise CheckpointError(f'{path}: no such file; expected a checkpoint (.pth or .safetensors).')
+    if path.endswith('.safetensors'):
+        return _load_safetensors(path)
     try:
         with _skip_numpy_numbers():
             return torch.load(path, map_location='cpu', weights_only=True)
@@ -59,6 +69,18 @@ def load_tensors(path: str) -> Any:
             'dict alone where the file is trusted.')
     reason = reason.split('WeightsUnpickler error:')[-1].strip().split('\n')[0]
     raise CheckpointError(f'{path}: cannot be read as a checkpoint; it is cut off or no file of torch.save ({reason}).')
+
+
+def _load_safetensors(path: str) -> Dict[str, Any]:
+    try:
+        with safe_open(path, framework='pt') as file:
+            params = {name: file.get_tensor(name) for name in file.keys()}
+            record = (file.metadata() or {}).get(RECORD)
+        if record is None:
+            return params
+        return {'params': {name: value.float() for name, value in params.items()}, RECORD: json.loads(record)}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f'{path}: cannot be read; it is cut off or no file of safetensors ({error}).') from error
 
 
 def load_params(path: str, param_key: Optional[str] = 'params') -> Dict[str, Tensor]:
@@ -144,3 +166,18 @@ def save_params(files: Mapping[str, Mapping[str, Tensor]]) -> None:
         for path, params in files.items():
             with open(stack.enter_context(atomic_write(path)), 'wb') as file:
                 torch.save({'params': dict(params)}, file)
+
+
+def save_safetensors(path: str, params: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write weights to hand over: in float16, with the record of their training as JSON in the file's metadata.
+
+    Raises:
+        OSError, RuntimeError: The file cannot be written. An existing one is then unchanged.
+        ValueError: A weight is too large for float16; names it.
+    """
+    half = {name: value.detach().cpu().half().contiguous() for name, value in params.items()}
+    lost = [name for name, value in half.items() if not torch.isfinite(value).all()]
+    if lost:
+        raise ValueError(f'{lost[0]} holds values that float16 cannot (above 65,504, NaN or infinite).')
+    with atomic_write(path) as temporary:
+        save_file(half, temporary, {RECORD: json.dumps(record)})

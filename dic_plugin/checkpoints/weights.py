@@ -3,17 +3,19 @@
 The record stands beside the tensors in plain values, under a key that BasicSR's loading ignores and that
 ``weights_only=True`` accepts.
 """
+import os
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 import torch
 
 from dic_plugin.archs import DIC
-from dic_plugin.checkpoints.files import CheckpointError, load_into, load_tensors, state_dict_in
+from dic_plugin.checkpoints.files import RECORD, CheckpointError, load_into, load_tensors, state_dict_in
 from dic_plugin.checkpoints.published import Checkpoint, convert, own_dic
 from dic_plugin.utils.option_values import builtin
 from dic_plugin.version import __version__
 
-RECORD = 'dic_plugin'  # the key of the record
+# The compact DIC that is shipped; what it is and what it cannot do stands in the README.md beside it.
+SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'weights', 'DIC_photos.safetensors')
 GT_SIZE = 128  # side of a network's results, in every recipe unless it says otherwise
 PUBLISHED_STEPS = 4
 RECORDED = ('network', 'trained_on', 'input_size')
@@ -73,6 +75,12 @@ def read_weights(path: str) -> Checkpoint:
         notes=notes,
         input_size=size if isinstance(size, int) and size > 0 else GT_SIZE // options['upscale'],
         trained_on=_pair(trained_on))
+
+
+def weights_record(weights: Checkpoint) -> Dict[str, Any]:
+    """Return the record of weights that were read, as training_record makes it."""
+    record = dict(version=__version__, network=builtin(dict(weights.options)), input_size=weights.input_size)
+    return dict(record, trained_on=list(weights.trained_on)) if weights.trained_on else record
 
 
 def _pair(value: Any) -> Optional[Tuple[str, str]]:

@@ -5,6 +5,9 @@ import os
 import sys
 from typing import Any, Dict, Optional, Tuple
 
+# of the commands that restore faces
+WEIGHTS_HELP = 'checkpoint, published or converted (default: those shipped, trained on photographs)'
+
 SHARED: Dict[str, Dict[str, Any]] = {
     '-i/--input': dict(type=os.path.expanduser, metavar='PATH'),
     '-o/--output': dict(type=os.path.expanduser, metavar='PATH'),

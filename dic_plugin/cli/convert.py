@@ -1,17 +1,21 @@
-"""Convert published checkpoints of DIC and its companions to BasicSR's format, ``{'params': state_dict}``.
+"""Convert published checkpoints of DIC and its companions to BasicSR's format, or a trained DIC to safetensors.
 
     dic-convert DIC_CelebA.pth experiments/pretrained_models/DIC_CelebA.pth
     dic-convert DICGAN_CelebA.pth DICGAN.pth --discriminator DICGAN_D.pth
+    dic-convert experiments/train_DIC/models/net_g_latest.pth DIC.safetensors
 
 The network is recognised by the names of its tensors: DIC and DICGAN (of the paper's code or OpenMMLab), the hourglass
 alone, LightCNN (discriminator or features), the stacked-hourglass evaluator. The options that the weights need are
-printed. Exits with 1, and writes nothing, if the file cannot be read or is not exactly one of these networks.
+printed. A file to hand over, .safetensors, holds float16 and the record of the training: options, steps, training set.
+Exits with 1, and writes nothing, if the file cannot be read or is not exactly one of these networks.
 """
+import argparse
 import os
 from typing import List, Optional
 
-from dic_plugin.checkpoints.files import CheckpointError, load_tensors, save_params
+from dic_plugin.checkpoints.files import CheckpointError, load_tensors, save_params, save_safetensors
 from dic_plugin.checkpoints.published import convert, option_lines
+from dic_plugin.checkpoints.weights import build_network, read_weights, weights_record
 from dic_plugin.cli.arguments import command_parser, failed
 
 
@@ -19,8 +23,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     """Run the command; returns the exit status."""
     parser = command_parser('dic-convert', __doc__)
     path = os.path.expanduser
-    parser.add_argument('source', type=path, metavar='IN.pth', help='a published checkpoint')
-    parser.add_argument('target', type=path, metavar='OUT.pth', help='file to write, for BasicSR')
+    parser.add_argument('source', type=path, metavar='IN.pth', help='a published checkpoint, or one of a training')
+    parser.add_argument('target', type=path, metavar='OUT', help='file to write: .pth for BasicSR, or .safetensors')
     parser.add_argument('--discriminator', type=path, metavar='OUT_D.pth', help="file for a DICGAN's discriminator")
     args = parser.parse_args(argv)
     source = args.source
@@ -29,11 +33,13 @@ def main(argv: Optional[List[str]] = None) -> int:
         paths = [source, *targets]
         if len({os.path.realpath(path) for path in paths}) < len(paths):
             raise CheckpointError(f'{", ".join(paths)}: expected different files; the original is never overwritten.')
+        if args.target.endswith('.safetensors'):
+            return _hand_over(args)
         converted = convert(load_tensors(source), source, args.discriminator is not None)
         for target in targets:
             os.makedirs(os.path.dirname(target) or '.', exist_ok=True)
         save_params(dict(zip(targets, (converted.params, converted.discriminator or {}))))
-    except (CheckpointError, OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         return failed(error)
     numbers = sum(value.numel() for value in converted.params.values())
     print(
@@ -43,4 +49,16 @@ def main(argv: Optional[List[str]] = None) -> int:
     options = option_lines(converted)
     for line in (*(['Options that these weights need:'] if options else []), *options, *converted.notes):
         print(line)
+    return 0
+
+
+def _hand_over(args: argparse.Namespace) -> int:
+    if args.discriminator is not None:
+        raise CheckpointError('--discriminator: a file of safetensors holds one network; expected an OUT.pth.')
+    weights = read_weights(args.source)
+    network = build_network(weights, args.source)
+    os.makedirs(os.path.dirname(args.target) or '.', exist_ok=True)
+    save_safetensors(args.target, network.state_dict(), weights_record(weights))
+    print(f'{args.source}: DIC, {sum(value.numel() for value in network.parameters()) / 1e6:.2f} M parameters -> '
+          f'{args.target}, {os.path.getsize(args.target) / 1e6:.2f} MB')
     return 0

@@ -18,7 +18,7 @@ from dic_plugin.cli.arguments import add_shared, command_parser, failed
 def main(argv: Optional[List[str]] = None) -> int:
     """Serve the page until Ctrl-C; returns the exit status."""
     parser = command_parser('dic-demo', __doc__)
-    add_shared(parser, '-w/--weights', help='checkpoint to begin with (default: the newest one found)')
+    add_shared(parser, '-w/--weights', help='checkpoint to begin with (default: those shipped)')
     text = 'folder to search for checkpoints (default: %(default)s)'
     parser.add_argument('--root', type=os.path.expanduser, default='experiments', metavar='DIR', help=text)
     parser.add_argument('--port', type=int, help='default: the first free one from 7860')

@@ -1,6 +1,6 @@
 """Restore small faces with DIC, eight times enlarged: from photographs or from face crops.
 
-    dic-infer -i photo.png -w DIC_CelebA.pth --paste-back
+    dic-infer -i photo.png --paste-back
     dic-infer -i photos --recursive -w DIC_CelebA.pth -o results/mine
     dic-infer -i faces_16x16 --aligned --visualise \\
         -w experiments/train_DIC/models/net_g_latest.pth
@@ -17,7 +17,8 @@ from typing import List, Optional
 import torch
 from tqdm import tqdm
 
-from dic_plugin.cli.arguments import add_shared, check_ranges, command_parser, failed
+from dic_plugin.checkpoints.weights import SHIPPED
+from dic_plugin.cli.arguments import WEIGHTS_HELP, add_shared, check_ranges, command_parser, failed
 from dic_plugin.data.face_files import IMAGE_EXTENSIONS
 from dic_plugin.faces.cautions import weights_cautions
 from dic_plugin.faces.crop import MARGIN
@@ -37,7 +38,7 @@ def parse(argv: Optional[List[str]] = None) -> argparse.Namespace:
     add_shared(parser, '-i/--input', nargs='+', required=True, help='files, folders or globs')
     add_shared(parser, '--recursive')
     add_shared(parser, '-o/--output', default='results/inference', help='folder of results (default: %(default)s)')
-    add_shared(parser, '-w/--weights', required=True, help='checkpoint of a training, or a published one')
+    add_shared(parser, '-w/--weights', help=WEIGHTS_HELP)
     add = parser.add_argument_group('faces').add_argument
     add('--aligned', action='store_true', help='inputs are face crops already: use them as they are')
     add('--detector', choices=sorted(DETECTORS), default='dlib', help='default: %(default)s')
@@ -123,7 +124,8 @@ def _describe(restorer: FaceRestorer, dtype: str) -> str:
     known = restorer.trained_on
     trained_on = f'trained on {known[0]} ({known[1]})' if known else 'training set not recorded'
     size, side = restorer.input_size, restorer.input_size * restorer.upscale
-    return (f'{restorer.path}: DIC, {numbers / 1e6:.2f} M parameters, {restorer.num_steps} steps, {size}x{size} to '
+    name = 'the shipped weights DIC_photos' if restorer.path == SHIPPED else restorer.path
+    return (f'{name}: DIC, {numbers / 1e6:.2f} M parameters, {restorer.num_steps} steps, {size}x{size} to '
             f'{side}x{side}, {trained_on}; {restorer.device}, {dtype}')
 
 

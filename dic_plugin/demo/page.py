@@ -5,6 +5,7 @@ import tempfile
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
+from dic_plugin.checkpoints.weights import SHIPPED
 from dic_plugin.demo.faces import DemoFace, find_weights, get_restorer, pictures, psnr, restore_photo, restore_synthetic
 
 os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'  # read when gradio is imported
@@ -68,6 +69,8 @@ def view(face: DemoFace, step: int, landmarks: bool) -> List[Any]:
 
 def short_name(path: str) -> str:
     """Return a checkpoint's label in the list: its experiment and its file."""
+    if path == SHIPPED:
+        return 'DIC_photos (shipped)'
     parts = [part for part in os.path.normpath(path).split(os.sep) if part != 'models']
     return '/'.join(parts[-2:])
 
@@ -77,17 +80,17 @@ def build_page(root: str, weights: Optional[str], device: Optional[str]) -> gr.B
 
     Args:
         root: folder that is searched for checkpoints.
-        weights: the checkpoint to begin with; None: the first that is found.
+        weights: the checkpoint to begin with; None: the shipped one.
         device: see FaceRestorer.
     """
-    choices = list(dict.fromkeys([*([weights] if weights else []), *find_weights(root)]))
+    choices = list(dict.fromkeys([weights or SHIPPED, *find_weights(root), SHIPPED]))
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         source, faces = gr.State(('synthetic', 0)), gr.State(None)
         gr.Markdown(INTRODUCTION)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 named = [(short_name(path), path) for path in choices]
-                chosen = gr.Dropdown(named, value=choices[0] if choices else None, label='Weights', elem_id='weights')
+                chosen = gr.Dropdown(named, value=choices[0], label='Weights', elem_id='weights')
                 typed = gr.Textbox(
                     label='... or the path of a checkpoint', placeholder='DIC_CelebA.pth', elem_id='path')
                 photo = gr.File(label='Drop a photograph', elem_id='photo', height=150)

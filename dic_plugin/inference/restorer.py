@@ -6,7 +6,7 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Union
 import numpy as np
 import torch
 
-from dic_plugin.checkpoints.weights import build_network, read_weights
+from dic_plugin.checkpoints.weights import SHIPPED, build_network, read_weights
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.ops import lay_out_weights
 
@@ -40,7 +40,8 @@ class FaceRestorer:
 
     Args:
         weights: Path of a checkpoint of BasicSR (``experiments/train_DIC/models/net_g_latest.pth``; the moving average
-            is preferred) or of a published one, which is converted in memory.
+            is preferred), of a published one, which is converted in memory, or of safetensors that dic-convert wrote.
+            Default: those that are shipped, a compact DIC trained on photographs.
         device: 'cuda', 'cuda:1', 'cpu', ... Default: a GPU if there is one.
         dtype: 'fp32', or 'bf16', which is faster and less exact, on GPUs and CPUs that support it (AMX).
         steps: Stop after this number of steps. Default: all of the network's.
@@ -69,12 +70,12 @@ class FaceRestorer:
     """
 
     def __init__(self,
-                 weights: str,
+                 weights: Optional[str] = None,
                  device: Optional[Union[str, torch.device]] = None,
                  dtype: str = 'fp32',
                  steps: Optional[int] = None,
                  batch_size: int = 8) -> None:
-        self.path = os.path.expanduser(weights)
+        self.path = SHIPPED if weights is None else os.path.expanduser(weights)
         self.device = pick_device(device)
         self.dtype = _pick_dtype(dtype, self.device)
         if batch_size < 1:

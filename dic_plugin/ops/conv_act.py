@@ -103,7 +103,7 @@ def conv_act(maps: Sequence[Tensor],
     if residual is not None and (residual.dtype != dtype or residual.shape != _out_shape(maps, layer)):
         return conv_act(maps, layer, slope, None, out) + residual
     parameter = slope if isinstance(slope, Tensor) else None
-    value = float(1 if slope is None else slope)
+    value = 1. if slope is None else float(slope.detach() if isinstance(slope, Tensor) else slope)
     tensors = (layer.weight, layer.bias, residual, parameter, *maps)
     if not (torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)):
         return _forward(maps, layer, value, residual, out)
