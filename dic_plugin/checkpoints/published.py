@@ -33,6 +33,7 @@ class Checkpoint(NamedTuple):
     discriminator: Optional[Dict[str, Tensor]] = None  # of a DICGAN, if it was asked for
     input_size: int = 16  # side of the faces that a DIC was trained on, in pixels
     trained_on: Optional[Tuple[str, str]] = None  # name and type of the training set, if recorded
+    margin: Optional[float] = None  # of its crops, see FaceAnnotations.margin, if recorded
 
 
 # ---------------------------------------------------------------- options and networks, from the names and shapes found

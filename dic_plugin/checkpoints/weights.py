@@ -18,26 +18,29 @@ from dic_plugin.version import __version__
 SHIPPED = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'weights', 'DIC_photos.safetensors')
 GT_SIZE = 128  # side of a network's results, in every recipe unless it says otherwise
 PUBLISHED_STEPS = 4
-RECORDED = ('network', 'trained_on', 'input_size')
+MOST_MARGIN = 10
+RECORDED = ('network', 'trained_on', 'input_size', 'margin')
 
 
-def training_record(opt: Mapping[str, Any], network: str) -> Dict[str, Any]:
+def training_record(opt: Mapping[str, Any], network: str, margin: Optional[float] = None) -> Dict[str, Any]:
     """Return the record of a training.
 
     Args:
         opt: The options of the training.
         network: One of its networks, such as 'network_g'.
+        margin: Of the crops, see FaceAnnotations.margin.
 
     Returns:
         ``version`` of the plugin; ``network``, its options; ``trained_on``, name and type of the training set;
-        ``input_size``, side of the low-quality images.
+        ``input_size``, side of the low-quality images; ``margin``, if given.
     """
     dataset = (opt.get('datasets') or {}).get('train') or {}
-    return dict(
+    record = dict(
         version=__version__,
         network=builtin(opt.get(network) or {}),
         trained_on=[str(dataset.get(key, '')) for key in ('name', 'type')],
         input_size=int(dataset.get('gt_size') or GT_SIZE) // int(opt.get('scale', 1)))
+    return record if margin is None else dict(record, margin=margin)
 
 
 def read_weights(path: str) -> Checkpoint:
@@ -59,7 +62,7 @@ def read_weights(path: str) -> Checkpoint:
         if read.kind != 'DIC':
             raise CheckpointError(f'{path}: is a published {read.kind}; expected a DIC or DICGAN (DIC_CelebA.pth).')
     # another project may use the key for anything
-    known, trained_on, size = map((record if isinstance(record, Mapping) else {}).get, RECORDED)
+    known, trained_on, size, margin = map((record if isinstance(record, Mapping) else {}).get, RECORDED)
     known = known if isinstance(known, Mapping) else {}
     options, notes = dict(read.options), []
     if read.notes:  # the components, which no shape shows
@@ -74,13 +77,18 @@ def read_weights(path: str) -> Checkpoint:
         options=options,
         notes=notes,
         input_size=size if isinstance(size, int) and size > 0 else GT_SIZE // options['upscale'],
-        trained_on=_pair(trained_on))
+        trained_on=_pair(trained_on),
+        margin=float(margin) if isinstance(margin, (int, float)) and 0 <= margin <= MOST_MARGIN else None)
 
 
 def weights_record(weights: Checkpoint) -> Dict[str, Any]:
     """Return the record of weights that were read, as training_record makes it."""
     record = dict(version=__version__, network=builtin(dict(weights.options)), input_size=weights.input_size)
-    return dict(record, trained_on=list(weights.trained_on)) if weights.trained_on else record
+    if weights.trained_on:
+        record['trained_on'] = list(weights.trained_on)
+    if weights.margin is not None:
+        record['margin'] = weights.margin
+    return record
 
 
 def _pair(value: Any) -> Optional[Tuple[str, str]]:

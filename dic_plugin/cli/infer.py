@@ -21,7 +21,6 @@ from dic_plugin.checkpoints.weights import SHIPPED
 from dic_plugin.cli.arguments import WEIGHTS_HELP, add_shared, check_ranges, command_parser, failed
 from dic_plugin.data.face_files import IMAGE_EXTENSIONS
 from dic_plugin.faces.cautions import weights_cautions
-from dic_plugin.faces.crop import MARGIN
 from dic_plugin.faces.detectors import DETECTORS, make_detector
 from dic_plugin.faces.found_face import Detector
 from dic_plugin.inference.files import EXTENSIONS, list_files
@@ -44,7 +43,7 @@ def parse(argv: Optional[List[str]] = None) -> argparse.Namespace:
     add('--detector', choices=sorted(DETECTORS), default='dlib', help='default: %(default)s')
     add('--model', type=os.path.expanduser, metavar='FILE', help="the detector's landmark model, if not installed")
     add('--min-face', type=int, metavar='PX', help='smallest face to find (default: 1/25 of the longer side)')
-    add('--margin', type=float, default=MARGIN, metavar='M', help='around the landmarks (default: %(default)s)')
+    add('--margin', type=float, metavar='M', help="around the landmarks (default: that of the weights' training set)")
     add = parser.add_argument_group('results').add_argument
     add('--paste-back', action='store_true', help='also write the photograph, enlarged, with the restored faces')
     add('--visualise', '--visualize', action='store_true', help='also write a strip per face with every step')

@@ -62,6 +62,15 @@ class FaceAnnotations:
         """Landmarks per face, K."""
         return self.landmarks.shape[1]
 
+    @property
+    def margin(self) -> Optional[float]:
+        """Median distance from the landmarks' bounding box to the crop's edge, in larger sides of the box; None without
+        ``image_size``. It is what dic-prepare and dic-infer call ``--margin``."""
+        if self.image_size is None:
+            return None
+        extent = np.ptp(self.landmarks, axis=1).max(axis=1)
+        return float(np.median((self.image_size.min(axis=1) / np.maximum(extent, 1) - 1) / 2))
+
     def save(self, path: str) -> None:
         """Write the file. It appears whole or, if anything fails, not at all."""
         arrays = {field: getattr(self, field) for field in _OPTIONAL if getattr(self, field) is not None}

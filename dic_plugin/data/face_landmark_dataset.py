@@ -12,7 +12,7 @@ from dic_plugin.landmarks.layouts import ORDERS, flip_permutation
 from dic_plugin.utils.option_check import dataset_options
 from dic_plugin.utils.option_values import OptionError, flag, listed, path, refused, whole
 
-__all__ = ['FaceLandmarkDataset']
+__all__ = ['FaceLandmarkDataset', 'crop_margin']
 
 NO_LQ = 'lq is made from dataroot_gt here; to read both from files take the type PairedImageDataset'
 
@@ -141,3 +141,20 @@ def _flip_permutation(order: str, num_keypoints: int, where: str) -> np.ndarray:
         return flip_permutation(num_keypoints)
     except ValueError as error:
         raise OptionError(f'{where}:use_hflip: {error}') from error
+
+
+def crop_margin(opt: Mapping[str, Any]) -> Optional[float]:
+    """Return the margin of a training set's crops, see FaceAnnotations.margin; of several sets, the first's.
+
+    Args:
+        opt: Options of the dataset, of any type.
+
+    Returns:
+        None if the dataset has no annotation file, or a file that cannot be read.
+    """
+    files = opt.get('annotation_file') if opt.get('type') == FaceLandmarkDataset.__name__ else None
+    try:
+        margin = FaceAnnotations.load(files[0] if isinstance(files, list) else files).margin if files else None
+    except (OSError, ValueError):
+        return None
+    return None if margin is None else max(0., round(margin, 2))

@@ -98,7 +98,8 @@ def restore_photo(restorer: FaceRestorer, path: str, aligned: bool = False) -> L
     """
     name = os.path.basename(path)
     try:
-        found = faces_of_photograph(path, None if aligned else _detector(), restorer.input_size, restorer.upscale)
+        found = faces_of_photograph(path, None if aligned else _detector(), restorer.input_size, restorer.upscale,
+                                    restorer.margin)
     except Skipped as error:
         raise ValueError(f'{name}: {error}. Expected a photograph (PNG, JPEG, ...).') from None
     num = len(found.crops)

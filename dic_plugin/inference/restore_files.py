@@ -8,7 +8,6 @@ from typing import Any, Callable, DefaultDict, List, NamedTuple, Optional, Seque
 import numpy as np
 from tqdm import tqdm
 
-from dic_plugin.faces.crop import MARGIN
 from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import PhotographFaces, Skipped, faces_of_photograph
 from dic_plugin.inference.files import extension, result_names, write_image
@@ -31,7 +30,7 @@ class Settings(NamedTuple):
     aligned: bool = False  # files are face crops already; otherwise a detector is needed
     paste_back: bool = False  # write photographs with the restored faces in them
     visualise: bool = False  # write a strip of each face
-    margin: float = MARGIN  # see dic_plugin.faces.crop.square_around
+    margin: Optional[float] = None  # see dic_plugin.faces.crop.square_around; None: that of the weights
     min_face: Optional[int] = None  # see dic_plugin.faces.find.find_faces
 
 
@@ -112,8 +111,9 @@ class _Restoration:
     def read(self, path: str, name: str) -> List[_Job]:
         """Return the job of a file, or an empty list if there is nothing to restore."""
         try:
-            found = faces_of_photograph(path, self.detector, self.restorer.input_size, self.restorer.upscale,
-                                        self.settings.margin, self.settings.min_face)
+            margin = self.restorer.margin if self.settings.margin is None else self.settings.margin
+            found = faces_of_photograph(path, self.detector, self.restorer.input_size, self.restorer.upscale, margin,
+                                        self.settings.min_face)
         except (Skipped, OSError, ValueError) as error:
             self.fail(path, str(error))
             return []

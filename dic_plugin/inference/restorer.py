@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from dic_plugin.checkpoints.weights import SHIPPED, build_network, read_weights
+from dic_plugin.faces.crop import MARGIN
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.ops import lay_out_weights
 
@@ -53,6 +54,8 @@ class FaceRestorer:
         upscale: Factor of enlargement, 8 in the paper.
         num_keypoints: Landmarks per face, K.
         trained_on: (name, type) of the training set as the checkpoint records it, or None.
+        margin: Around the landmarks of the training set's crops, see ``dic_plugin.faces.crop.square_around``; a quarter
+            if the checkpoint does not record it.
         notes: Assumptions about the weights, in words.
 
     Raises:
@@ -95,6 +98,7 @@ class FaceRestorer:
         self.upscale = read.options['upscale']
         self.num_keypoints = read.options['num_keypoints']
         self.trained_on = read.trained_on
+        self.margin = MARGIN if read.margin is None else read.margin
         self.notes = [] if steps else read.notes
 
     def __call__(self, images: Union[np.ndarray, Sequence[np.ndarray]]) -> RestoredFaces:

@@ -1,5 +1,6 @@
 """Options, weights and training steps that the plugin's models share."""
 from copy import deepcopy
+from functools import cached_property
 from os import path as osp
 from typing import Any, ContextManager, Dict, List, Mapping, Optional
 
@@ -10,6 +11,7 @@ from basicsr.utils.dist_util import master_only
 
 from dic_plugin.checkpoints.files import load_into, load_params
 from dic_plugin.checkpoints.weights import RECORD, training_record
+from dic_plugin.data.face_landmark_dataset import crop_margin
 from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.models.face_validation import FaceValidation, check_found_by
 from dic_plugin.models.speed_options import (
@@ -103,6 +105,10 @@ class FaceModel(FaceValidation):
             self._print_different_keys_loading(net, params, strict)
             net.load_state_dict(params, strict=False)
 
+    @cached_property
+    def _crop_margin(self) -> Optional[float]:
+        return crop_margin(self.opt['datasets']['train'])
+
     @master_only
     def save_network(self, net: Any, net_label: str, current_iter: int, param_key: Any = 'params') -> None:
         """Save weights as BasicSR does, atomically and with a record of the training; a failure is only logged."""
@@ -110,7 +116,7 @@ class FaceModel(FaceValidation):
         content: Dict[str, Any] = {}
         for one, key in zip(nets, keys):
             content[key] = {name: tensor.cpu() for name, tensor in self.get_bare_model(one).state_dict().items()}
-        content[RECORD] = training_record(self.opt, net_label.replace('net_', 'network_', 1))
+        content[RECORD] = training_record(self.opt, net_label.replace('net_', 'network_', 1), self._crop_margin)
         path = osp.join(self.opt['path']['models'],
                         f'{net_label}_{"latest" if current_iter == -1 else current_iter}.pth')
         try:

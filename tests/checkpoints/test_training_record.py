@@ -2,6 +2,7 @@
 import errno
 import os
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -11,8 +12,10 @@ from basicsr.utils.options import ordered_yaml
 from dic_plugin import FaceRestorer, __version__
 from dic_plugin.checkpoints.files import load_params, load_tensors
 from dic_plugin.checkpoints.weights import RECORD, training_record
+from dic_plugin.data.annotations import FaceAnnotations
+from dic_plugin.data.face_landmark_dataset import crop_margin
 from dic_plugin.models import face_model
-from helpers.inference_weights import TINY
+from helpers.inference_weights import TINY, save_weights
 from helpers.tiny_training import build, options
 
 
@@ -60,6 +63,27 @@ def test_a_full_disk_does_not_end_the_training(model, tmp_path, monkeypatch, cap
     model.save_network(model.net_g, 'net_g', 7)
     assert os.listdir(tmp_path) == ['net_g_7.pth'] and (tmp_path / 'net_g_7.pth').read_bytes() == b'as before'
     assert 'net_g_7.pth: not saved' in caplog.text
+
+
+@pytest.mark.parametrize('size, expected', [(60, 0.25), (72, 0.4), (40, 0.)])
+def test_margin_of_the_training_crops_is_recorded_and_used(tmp_path, size, expected):
+    landmarks = np.float32([[[0, 0], [40, 20]]] * 3)
+    FaceAnnotations(np.array(['a', 'b', 'c']), landmarks, 'two2', np.full((3, 2), size,
+                                                                          np.int32)).save(str(tmp_path / 'a.npz'))
+    opt = dict(type='FaceLandmarkDataset', name='mine', annotation_file=[str(tmp_path / 'a.npz')], gt_size=128)
+    margin = crop_margin(opt)
+    assert margin == expected
+    record = training_record(dict(datasets=dict(train=opt), network_g=TINY, scale=8), 'network_g', margin)
+    assert FaceRestorer(save_weights(tmp_path / 'w.pth', record), 'cpu').margin == expected
+
+
+@pytest.mark.parametrize('opt', [
+    dict(type='SyntheticFaceDataset'),
+    dict(type='FaceLandmarkDataset'),
+    dict(type='FaceLandmarkDataset', annotation_file='missing.npz')
+])
+def test_without_annotations_no_margin_is_recorded(opt):
+    assert crop_margin(opt) is None
 
 
 def test_record_is_of_plain_values(tmp_path):
