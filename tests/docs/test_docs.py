@@ -170,7 +170,7 @@ def test_commands_parse(page):
 @pytest.mark.parametrize('line, problem', [
     ('dic-infer -i photo.png -w DIC.pth --no-such', '--no-such'),
     ('dic-infer -i photo.png -w DIC.pth --visual', '--visual'),
-    ('dic-infer -i photo.png', '-w/--weights'),
+    ('dic-infer -w DIC.pth', '-i/--input'),
     ('srun dic-tain -opt options/train_DIC.yml', 'dic-tain: no such command'),
     ('torchrun basicsr/train.py -opt options/train_DIC.yml \\\n  --launcher slrum', 'slrum'),
     ('python basicsr/train.py -opt <plugin>/options/train_DC.yml', 'options/train_DC.yml: no such file'),

@@ -32,7 +32,7 @@ def test_all_recipes_are_there():
         for kind in ('train', 'test')
         for model in ('DIC', 'DICGAN')
         for data in ('', '_CelebA', '_Helen')
-    }
+    } | {'options/train_DIC_photos.yml', 'options/test_DIC_photos.yml'}
     assert expected <= set(NAMES)
 
 
