@@ -46,6 +46,11 @@ def parse(argv: Optional[List[str]] = None) -> Dict:
         type=float,
         metavar='C',
         help='of the detector or OpenFace (default: OpenFace 0.5, dlib 0.2)')
+    add('--max-failures',
+        type=float,
+        default=0.1,
+        metavar='SHARE',
+        help='landmark files that may be unusable; more end the run (default: %(default)s)')
     add('--check-points', type=path, metavar='FILE', help='list_landmarks_celeba.txt: keep faces that agree with it')
     add('--max-error', type=float, default=0.1, help='mean distance allowed, in eye distances (default: %(default)s)')
     add = parser.add_argument_group('split').add_argument
@@ -67,7 +72,8 @@ def parse(argv: Optional[List[str]] = None) -> Dict:
     group.add_argument('--preview', action='store_true', help='draw contact sheets with landmarks')
     add_shared(group, '--workers')
     args = parser.parse_args(argv)
-    check_ranges(parser, args, size=(16, ), gt_size=(16, ), scale=(1, ), workers=(1, ), margin=(0, 10))
+    check_ranges(
+        parser, args, size=(16, ), gt_size=(16, ), scale=(1, ), workers=(1, ), margin=(0, 10), max_failures=(0, 1))
     if args.gt_size % args.scale:
         parser.error(f'--gt-size is {args.gt_size}; expected a multiple of --scale, {args.scale}')
     if args.max_error <= 0:

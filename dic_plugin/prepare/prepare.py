@@ -18,7 +18,7 @@ from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.finish import Counts, build_set, count, load_result, save_result, write_skipped
 from dic_plugin.prepare.formats import open_annotations
-from dic_plugin.prepare.formats.annotations import Annotations
+from dic_plugin.prepare.formats.annotations import BAD_FILE, Annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points
 from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.photo import Photo
@@ -65,6 +65,7 @@ def prepare(options: Any) -> Tuple[Counts, bool]:
     if os.path.isfile(output) or os.path.isdir(output) and os.listdir(output):
         raise FileExistsError(f'{output!r} exists and was not made by this tool; expected a new folder (-o).')
 
+    planner.check_landmark_files(photos)
     os.makedirs(unfinished, exist_ok=True)
     try:  # the operating system releases the lock when a run ends, however it ends
         only_run = FileLock(os.path.join(unfinished, 'lock')).acquire(timeout=0)
@@ -77,6 +78,7 @@ def prepare(options: Any) -> Tuple[Counts, bool]:
         faces = {stem: result for stem, result in results.items() if isinstance(result, PreparedFace)}
         skipped = [result for result in results.values() if isinstance(result, SkippedPhoto)]
         skipped += [SkippedPhoto(relative, '', reason) for relative, reason in unusable]
+        skipped += [SkippedPhoto(file, '', f'{BAD_FILE} ({reason})') for file, reason in planner.bad_files]
         lost = annotations.missing(photos) if annotations else []
         skipped += [SkippedPhoto(name, '', 'annotated, but no such photograph') for name in lost]
         counts = count(list(faces.values()), skipped)
@@ -114,6 +116,7 @@ class _Planner:
             make_detector(options.detector, options.model))
         self.annotations = self.source if isinstance(self.source, Annotations) else None
         self.detector = None if isinstance(self.source, Annotations) else self.source
+        self.bad_files = self.annotations.bad_files if self.annotations else []
         self.five_points: Dict[str, np.ndarray] = {}  # CelebA's, by Photo.relative
         if options.check_points:
             if self.source.order not in ('ibug68', 'celeba5'):
@@ -124,6 +127,15 @@ class _Planner:
             values = list(points.values())
             matched = match_names(list(points), photos, options.check_points)
             self.five_points = {relative: values[row] for relative, row in matched.items()}
+
+    def check_landmark_files(self, photos: List[Photo]) -> None:
+        """Raise ValueError if more landmark files cannot be used than ``--max-failures`` allows."""
+        skipped = (self.plan(photo) for photo in photos if self.annotations)
+        bad = [task.reason for task in skipped if isinstance(task, SkippedPhoto) and BAD_FILE in task.reason]
+        bad += [f'{BAD_FILE} ({reason})' for _, reason in self.bad_files]
+        if len(bad) > max(1, self.options.max_failures * len(photos)):  # one bad file never ends a run
+            raise ValueError(f'{bad[0]}; {len(bad)} landmark files of {len(photos)} photographs cannot be used, more '
+                             f'than --max-failures {self.options.max_failures:g} allows.')
 
     def plan(self, photo: Photo) -> Union[Task, SkippedPhoto]:
         """Return the task of a photograph, or the reason to skip it that is known without its pixels."""

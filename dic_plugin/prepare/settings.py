@@ -9,7 +9,8 @@ from dic_plugin.prepare.photo import Photo
 __all__ = ['describe_settings', 'read_record']
 
 FORMAT = 1  # of the prepared set; to be raised when the same settings give other bytes
-_WITHOUT_EFFECT = ('photos', 'output', 'workers', 'preview')  # options that do not change the set; photos has a digest
+# options that do not change the set; photos has a digest
+_WITHOUT_EFFECT = ('max_failures', 'photos', 'output', 'workers', 'preview')
 
 
 def describe_settings(options: Any, photos: List[Photo], model: Optional[str]) -> Dict[str, Any]:

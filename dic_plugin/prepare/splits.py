@@ -4,7 +4,7 @@ import os
 import re
 from typing import Dict, List
 
-from dic_plugin.prepare.formats.celeba_text import read_partition
+from dic_plugin.prepare.formats.celeba_text import is_partition, read_partition
 from dic_plugin.prepare.formats.dic_list import read_dic_list
 from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.formats.text import read_lines
@@ -25,7 +25,7 @@ def read_split(spec: str, photos: List[Photo], seed: int) -> Dict[str, str]:
 
             - 'train' or 'test', for all photographs;
             - a file of lines ``name 0``, ``name 1``, ``name 2`` (train, val, test), as CelebA's
-              ``list_eval_partition.txt``; photographs not in it have no split;
+              ``list_eval_partition.txt``, or with commas; photographs not in it have no split;
             - a file with a name per line, or a published ``.pkl`` list: the test photographs;
             - a fraction below 1 or a whole number: the share or number of test photographs. The choice depends on names
               and seed only; one photograph more or less changes the split of at most one other.
@@ -41,25 +41,25 @@ def read_split(spec: str, photos: List[Photo], seed: int) -> Dict[str, str]:
         return _split_by_number(spec, photos, seed)
     if not os.path.isfile(spec):
         raise ValueError(f'The split {spec!r} is no file and none of the words; expected {_ACCEPTED}.')
-    is_partition = False
+    partition = False
     if spec.lower().endswith('.pkl'):
         listed = dict.fromkeys(read_dic_list(spec), 'test')
     else:
         lines = [line for _, line in read_lines(spec)]
         if not lines:
             raise ValueError(f'{spec}: an empty file; expected {_ACCEPTED}.')
-        is_partition = re.fullmatch(r'\S.*\.\w+\s+[012]', lines[0]) is not None
-        listed = read_partition(spec) if is_partition else dict.fromkeys(lines, 'test')
+        partition = is_partition(lines)
+        listed = read_partition(spec) if partition else dict.fromkeys(lines, 'test')
     names = list(listed)
     matched = match_names(names, photos, spec)
     lost = sorted(set(range(len(names))).difference(matched.values()))
-    if lost and not (is_partition and matched):
+    if lost and not (partition and matched):
         raise ValueError(f'{spec}: {len(lost)} of its {len(names)} images, such as {names[lost[0]]!r}, are not among '
                          f'the {len(photos)} photographs.')
     split_of = {relative: listed[names[row]] for relative, row in matched.items()}
     return {
         photo.name: split_of.get(photo.relative, 'train')
-        for photo in photos if not is_partition or photo.relative in split_of
+        for photo in photos if not partition or photo.relative in split_of
     }
 
 

@@ -1,4 +1,7 @@
 """iBUG's, Helen's and CelebA's files, written as the real ones are; which format a file has; whom a name means."""
+import os
+import re
+
 import numpy as np
 import pytest
 
@@ -6,6 +9,7 @@ from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.formats import open_annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points, read_partition
 from dic_plugin.prepare.formats.names import match_names
+from dic_plugin.prepare.splits import read_split
 from helpers.annotated import POINTS, lines, only_face, photos_of, write_list
 
 
@@ -51,18 +55,25 @@ def test_pts_file_with_nan_is_skipped(tmp_path):
     (pts(POINTS[5], 5), r"a\.pts, line 2: has '5' points; expected 68 \(iBUG\)"),
     (pts(POINTS[68][:67]), r'a\.pts, line 71: the points end after 67; expected 68'),
     (pts(np.vstack([POINTS[68], [[1, 2]]])), r'a\.pts, line 73: the points end after 69'),
-    ('\n'.join(pts(POINTS[68]).split('\n')[:40]), r'a\.pts: expected 68 points between'),
-    (pts(POINTS[68]).replace('}', ''), r"a\.pts: expected 68 points between '\{' and '\}'"),
+    ('\n'.join(pts(POINTS[68]).split('\n')[:40]), r'a\.pts: has 40 lines; expected 68 points between'),
+    (pts(POINTS[68]).replace('}', ''), r"a\.pts: has 71 lines; expected 68 points between '\{' and '\}'"),
     (pts(POINTS[68]).replace(' ', ' x', 200), r'a\.pts, line'),
     (pts(POINTS[68]).replace('{\n', '{\n1 2 3\n'), r'a\.pts, line 4: has 3 numbers; expected 2'),
-    ('', r"a\.pts: expected 68 points"),
+    ('', r"a\.pts: has 0 lines; expected 68 points"),
+    ('1 2\n' * 39, r"a\.pts: has 39 lines; expected 68 points .*, or 68 lines of two numbers"),
 ])  # yapf: disable
 def test_wrong_pts_file(tmp_path, text, message):
     (tmp_path / 'a.pts').write_text(text)
     photos = photos_of('a.jpg')
     source = open_annotations([str(tmp_path)], photos)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(Skipped, match=rf'landmark file cannot be used \(.*{message}'):
         source.find(photos[0])
+
+
+def test_pts_file_of_points_alone(tmp_path):
+    (tmp_path / 'a.pts').write_text(''.join(f'{x} {y}\n' for x, y in POINTS[68]))
+    photos = photos_of('a.jpg')
+    np.testing.assert_allclose(open_annotations([str(tmp_path)], photos).find(photos[0])[0].landmarks, POINTS[68] - 1)
 
 
 # ---------------------------------------------------------------- Helen
@@ -104,19 +115,25 @@ def test_wrong_helen_file(tmp_path, text, message):
     (tmp_path / '1.txt').write_text(text)
     photos = photos_of('a.jpg')
     source = open_annotations([str(tmp_path)], photos)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(Skipped, match=rf'landmark file cannot be used \(.*{message}'):
         source.find(photos[0])
 
 
 @pytest.mark.parametrize('text, message', [
     (helen('', POINTS[194]), r"2\.txt, line 1: '' is no image name"),
     (helen('1.0 , 2.0', POINTS[194]), r"2\.txt, line 1: '1.0 , 2.0' is no image name"),
-    (helen('a', POINTS[194]), r"2\.txt: annotates the image 'a', as 1\.txt does"),
 ])  # yapf: disable
-def test_helen_folder_whose_images_cannot_be_told(tmp_path, text, message):
+def test_helen_file_whose_image_cannot_be_told(tmp_path, text, message):
     (tmp_path / '1.txt').write_text(helen('a', POINTS[194]))
     (tmp_path / '2.txt').write_text(text)
-    with pytest.raises(ValueError, match=message):
+    (file, reason), = open_annotations([str(tmp_path)], photos_of('a.jpg')).bad_files
+    assert os.path.basename(file) == '2.txt' and re.search(message, reason)
+
+
+def test_two_helen_files_of_one_image(tmp_path):
+    for name in ('1.txt', '2.txt'):
+        (tmp_path / name).write_text(helen('a', POINTS[194]))
+    with pytest.raises(ValueError, match=r"2\.txt: annotates the image 'a', as 1\.txt does"):
         open_annotations([str(tmp_path)], photos_of('a.jpg'))
 
 
@@ -167,6 +184,25 @@ def test_celeba_partition(tmp_path):
     path = tmp_path / 'list_eval_partition.txt'
     path.write_bytes(b'\xef\xbb\xbf000001.jpg 0\r\n000002.jpg  1\r\na b.jpg\t2\r\n\r\n')
     assert read_partition(str(path)) == {'000001.jpg': 'train', '000002.jpg': 'val', 'a b.jpg': 'test'}
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['image_id,partition\na.jpg,0\nb 1.jpg,2\n', 'image_id partition\na.jpg 0\nb 1.jpg 2\n', 'a.jpg;0\nb 1.jpg;2\n'])
+def test_celeba_partition_in_other_dress(tmp_path, text):
+    (tmp_path / 'partition.csv').write_text(text)
+    assert read_partition(str(tmp_path / 'partition.csv')) == {'a.jpg': 'train', 'b 1.jpg': 'test'}
+    photos = photos_of('a.jpg', 'b 1.jpg')
+    assert list(read_split(str(tmp_path / 'partition.csv'), photos, 0).values()) == ['train', 'test']
+
+
+def test_celeba_points_of_kaggle(tmp_path):
+    rows = [f'{name},{",".join(map(str, range(10)))}\n' for name in ('a.jpg', 'b 1.jpg')]
+    (tmp_path / 'points.csv').write_text('image_id,' + CELEBA_HEADER.strip().replace(' ', ',') + '\n' + ''.join(rows))
+    photos = photos_of('a.jpg', 'b 1.jpg')
+    source = open_annotations([str(tmp_path / 'points.csv')], photos)
+    for photo in photos:
+        np.testing.assert_array_equal(source.find(photo)[0].landmarks, np.arange(10).reshape(5, 2))
 
 
 @pytest.mark.parametrize('text, message', [

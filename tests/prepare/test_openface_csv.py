@@ -54,6 +54,15 @@ def test_openface_file_of_one_image(tmp_path):
     np.testing.assert_array_equal(face.landmarks, POINTS[68])
 
 
+def test_openface_file_of_a_european_spreadsheet(tmp_path):
+    text = openface([((0, ), POINTS[68] + 0.5, 0.9, 1)], ['face'], False)
+    (tmp_path / 'one.csv').write_text(text.replace(', ', ';').replace(',', ';').replace('.', ','))
+    photos = photos_of('one.jpg')
+    face = only_face(open_annotations([str(tmp_path / 'one.csv')], photos), photos[0])
+    np.testing.assert_array_equal(face.landmarks, POINTS[68] + 0.5)
+    assert face.confidence == 0.9
+
+
 @pytest.mark.parametrize('column', ['filename', 'file', 'image', 'name', 'Image_Name'])
 def test_openface_file_with_a_column_of_names(tmp_path, column):
     """Rows of one image need not stand together; frame, counted otherwise here, does not matter then."""
@@ -137,5 +146,5 @@ def test_wrong_openface_file(tmp_path, text, message):
 
 def test_openface_file_that_is_no_text(tmp_path):
     (tmp_path / 'a.csv').write_bytes(b'frame\n\xff\xfe')
-    with pytest.raises(ValueError, match=r'a\.csv, after line \d: not a CSV file in UTF-8'):
+    with pytest.raises(ValueError, match=r'a\.csv: not a text file in UTF-8'):
         open_annotations([str(tmp_path / 'a.csv')], photos_of('a.jpg'))

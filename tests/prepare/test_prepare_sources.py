@@ -87,6 +87,26 @@ def test_landmarks_of_every_format_reach_the_crops(tmp_path, scenes, write, orde
     assert assert_landmarks(tmp_path / 'set', expected).order == order
 
 
+@pytest.mark.parametrize('bad', ['', 'version: 1\nn_points: 39\n{\n1 2\n}\n', '\udcff\udcfe'])
+@pytest.mark.parametrize('number, arguments, code', [(1, (), 0), (2, (), 1), (2, ('--max-failures', '0.5'), 0)])
+def test_bad_landmark_files_are_left_out_until_there_are_too_many(tmp_path, scenes, capsys, bad, number, arguments,
+                                                                  code):
+    folder = write_pts(tmp_path, scenes)
+    names = list(scenes)[1:1 + number]
+    for name in names:
+        (folder / name).with_suffix('.pts').write_text(bad, errors='surrogateescape')
+    prepare(tmp_path, '--landmarks', folder, *arguments, code=code)
+    if code:
+        assert '2 landmark files of 4 photographs cannot be used, more than --max-failures 0.1' in capsys.readouterr(
+        ).err
+        assert not (tmp_path / 'set').exists() and not (tmp_path / 'set.unfinished').exists()
+    else:
+        skipped = {row['source']: row['reason'] for row in read_csv(tmp_path / 'set' / 'skipped.csv')}
+        assert set(skipped) == set(names)
+        assert all(reason.startswith('landmark file cannot be used (') for reason in skipped.values())
+        assert_landmarks(tmp_path / 'set', {name: scenes[name].landmarks for name in set(scenes) - set(names)})
+
+
 @pytest.mark.parametrize('arguments,kept', [([], (0, 3)), (['--min-confidence', '0.2'], (0, 1, 3)),
                                             (['--min-confidence', '0.99'], ())])
 def test_openface_is_believed_as_far_as_it_is_sure(tmp_path, scenes, arguments, kept):

@@ -45,7 +45,8 @@ def open_annotations(paths: Sequence[str], photos: List[Photo]) -> Annotations:
 def _open_file(path: str, photos: List[Photo]) -> Annotations:
     stem, ending = os.path.splitext(os.path.basename(path))
     if ending.lower() == '.csv':
-        return open_openface_table(path, photos)
+        is_celeba = 'lefteye_x' in ''.join(line for _, line in read_lines(path, most=2))
+        return open_five_points(path, photos) if is_celeba else open_openface_table(path, photos)
     if ending.lower() == '.pts':
         return open_pts(path, {stem: path}, photos)
     if ending.lower() == '.txt':

@@ -1,6 +1,6 @@
 """Landmarks read from files, found by photograph."""
 import os
-from typing import Callable, List, Sequence
+from typing import Callable, List, Sequence, Tuple
 
 import numpy as np
 
@@ -9,7 +9,9 @@ from dic_plugin.faces.photograph import Skipped
 from dic_plugin.prepare.formats.names import match_names
 from dic_plugin.prepare.photo import Photo
 
-__all__ = ['Annotations']
+__all__ = ['BAD_FILE', 'Annotations']
+
+BAD_FILE = 'landmark file cannot be used'
 
 
 class Annotations:
@@ -22,9 +24,10 @@ class Annotations:
         faces_of: Returns the faces of the name with an index; may raise Skipped.
         photos: The photographs.
         min_confidence: Default for the lowest confidence of a face that is used, in the format's own scale.
+        bad_files: Files that do not say which photograph they annotate, and the reasons.
 
     Attributes:
-        order, min_confidence: As given.
+        order, min_confidence, bad_files: As given.
         described: Name in messages: the files or the folder.
 
     Raises:
@@ -37,9 +40,11 @@ class Annotations:
                  names: Sequence[str],
                  faces_of: Callable[[int], List[FoundFace]],
                  photos: Sequence[Photo],
-                 min_confidence: float = 0.0) -> None:
+                 min_confidence: float = 0.0,
+                 bad_files: Sequence[Tuple[str, str]] = ()) -> None:
         self.order = order
         self.min_confidence = min_confidence
+        self.bad_files = bad_files
         self.described = ', '.join(paths)
         self._file_names = ', '.join(os.path.basename(os.path.normpath(path)) for path in paths)
         self._names = names
@@ -56,11 +61,14 @@ class Annotations:
         """Return all annotated faces of a photograph.
 
         Raises:
-            Skipped: with the reason why it has none.
+            Skipped: with the reason why it has none, which begins with BAD_FILE if its file cannot be used.
         """
         if photo.relative not in self._index_of:
             raise Skipped(f'not in {self._file_names}')
-        faces = self._faces_of(self._index_of[photo.relative])
+        try:
+            faces = self._faces_of(self._index_of[photo.relative])
+        except (OSError, ValueError) as error:  # of a file for this photograph alone
+            raise Skipped(f'{BAD_FILE} ({error})') from error
         finite = [face for face in faces if np.isfinite(face.landmarks).all()]
         if not finite:
             raise Skipped('landmarks hold NaN or infinity')

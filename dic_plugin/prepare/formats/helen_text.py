@@ -7,7 +7,7 @@ The first line is the image's name without ending, which the name of the file do
     ...
 """
 import os
-from typing import Dict, Sequence
+from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 
@@ -31,16 +31,26 @@ def open_helen(path: str, files: Sequence[str], photos: Sequence[Photo]) -> Anno
         photos: The photographs.
 
     Raises:
-        ValueError: a file does not begin as Helen's do, or two name the same image.
+        ValueError: two files name the same image.
     """
     file_of: Dict[str, str] = {}
+    bad_files: List[Tuple[str, str]] = []
     for file in files:
-        name = _image_name(file)
+        try:
+            name = _image_name(file)
+        except ValueError as error:
+            bad_files.append((file, str(error)))
+            continue
         if name in file_of:
             raise ValueError(f'{file}: annotates the image {name!r}, as {os.path.basename(file_of[name])} does.')
         file_of[name] = file
     paths = list(file_of.values())
-    return Annotations([path], _ORDER, list(file_of), lambda index: [FoundFace(read_helen(paths[index]))], photos)
+    return Annotations([path],
+                       _ORDER,
+                       list(file_of),
+                       lambda index: [FoundFace(read_helen(paths[index]))],
+                       photos,
+                       bad_files=bad_files)
 
 
 def _image_name(path: str) -> str:

@@ -7,7 +7,8 @@
     ...
     }
 
-Coordinates are Matlab's, with the centre of the top-left pixel at (1, 1).
+Coordinates are Matlab's, with the centre of the top-left pixel at (1, 1). Public copies also have the points alone,
+without the lines around them.
 """
 from typing import Dict, List, Sequence
 
@@ -44,8 +45,11 @@ def read_pts(path: str) -> np.ndarray:
     """
     expected = ORDERS[_ORDER]
     points: List[List[float]] = []
+    lines = read_lines(path)
+    if len(lines) == expected and lines[0][1][0] not in 'v{':
+        return np.array([parse_numbers(line.split(), 2, path, number) for number, line in lines]) - 1
     inside = False
-    for number, line in read_lines(path):
+    for number, line in lines:
         key, _, value = line.partition(':')
         if not inside and key.strip().lower() == 'n_points' and value.strip() != str(expected):
             raise ValueError(f'{path}, line {number}: has {value.strip()!r} points; expected {expected} (iBUG).')
@@ -56,4 +60,5 @@ def read_pts(path: str) -> np.ndarray:
         if inside:
             points.append(parse_numbers(line.split(), 2, path, number))
         inside = inside or line == '{'
-    raise ValueError(f"{path}: expected {expected} points between '{{' and '}}', as in iBUG's .pts files.")
+    raise ValueError(f"{path}: has {len(lines)} lines; expected {expected} points between '{{' and '}}', as in iBUG's "
+                     f'.pts files, or {expected} lines of two numbers.')

@@ -145,8 +145,11 @@ def _rows(path: str) -> Iterator[Tuple[int, List[str]]]:
     """Yield the header and the rows that follow, with their line numbers."""
     num_fields = None
     with open(path, newline='', encoding='utf-8-sig') as file:
-        reader = csv.reader(file, skipinitialspace=True)
         try:
+            heading = file.readline()
+            file.seek(0)
+            european = ';' in heading and ',' not in heading  # as a spreadsheet writes it, with decimal commas
+            reader = csv.reader(file, skipinitialspace=True, delimiter=';' if european else ',')
             for fields in reader:
                 while fields and not fields[-1].strip():  # some end the line with a comma
                     fields.pop()
@@ -156,9 +159,11 @@ def _rows(path: str) -> Iterator[Tuple[int, List[str]]]:
                 if len(fields) != num_fields:
                     raise ValueError(f'{path}, line {reader.line_num}: has {len(fields)} fields, but the header has '
                                      f'{num_fields}.')
-                yield reader.line_num, fields
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f'{path}, after line {reader.line_num}: not a CSV file in UTF-8: {error}') from error
+                yield reader.line_num, [field.replace(',', '.') for field in fields] if european else fields
+        except UnicodeDecodeError as error:
+            raise ValueError(f'{path}: not a text file in UTF-8: {error}') from error
+        except csv.Error as error:
+            raise ValueError(f'{path}, after line {reader.line_num}: not a CSV file: {error}') from error
 
 
 def _parse(texts: Sequence[str], count: int, path: str, line: int) -> List[float]:

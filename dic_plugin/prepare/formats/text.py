@@ -1,11 +1,12 @@
 """Lines and numbers of the text formats, with errors that name the file and the line."""
-from typing import List, Sequence, Tuple
+from itertools import islice
+from typing import List, Optional, Sequence, Tuple
 
 __all__ = ['parse_numbers', 'read_lines']
 
 
-def read_lines(path: str) -> List[Tuple[int, str]]:
-    """Read the lines of a text file that are not blank, stripped, with their numbers from 1.
+def read_lines(path: str, most: Optional[int] = None) -> List[Tuple[int, str]]:
+    """Read the lines of a text file, or the first ones, that are not blank, stripped, with their numbers from 1.
 
     Any line ends; a byte-order mark is dropped.
 
@@ -14,7 +15,7 @@ def read_lines(path: str) -> List[Tuple[int, str]]:
     """
     with open(path, encoding='utf-8-sig') as file:
         try:
-            lines = [(number, line.strip()) for number, line in enumerate(file, 1)]
+            lines = [(number, line.strip()) for number, line in enumerate(islice(file, most), 1)]
         except UnicodeDecodeError as error:
             raise ValueError(f'{path}: not a text file in UTF-8: {error}') from error
     return [(number, line) for number, line in lines if line]
