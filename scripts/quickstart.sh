@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From a fresh clone to a trained DIC: installs, trains a hourglass and, from it, the embedded default (synthetic faces, no
-# download of data), tests it, restores a few faces that it has not seen, and prints the measures and where the pictures
-# are.
+# download of data), tests it, restores a few faces that it has not seen, and a photograph with the shipped weights, and
+# prints the measures and where the pictures are.
 #   bash scripts/quickstart.sh            about 15 minutes on 2 CPU cores; a GPU is used when there is one
 #   bash scripts/quickstart.sh --smoke    the same path in about a minute: a few iterations, so no useful network
 # Can be run again: a finished training is not repeated, an unfinished one is resumed. DIC_VENV: see setup_env.sh.
@@ -78,3 +78,16 @@ faces=results/$test_name/inference
 "$bin/python" "$repository/scripts/inference_dic.py" -i "$faces/input" -w "experiments/$train_name/models/net_g_latest.pth" \
     --aligned --visualise -o "$faces" </dev/null
 say "restored faces: $PWD/$faces/faces; step by step: $PWD/$faces/strips"
+
+# What needs no training: a photograph, and the weights that are shipped.
+say "restoring a photograph of 64x64 pixels, scikit-image's astronaut, with the shipped weights"
+photo=results/$test_name/photograph
+mkdir -p "$photo"
+"$bin/python" - "$photo/astronaut.png" <<'PYTHON'
+import sys
+from PIL import Image
+from skimage import data
+Image.fromarray(data.astronaut()).resize((64, 64), Image.Resampling.BICUBIC).save(sys.argv[1])
+PYTHON
+"$bin/dic-infer" -i "$photo/astronaut.png" --paste-back --visualise -o "$photo" </dev/null
+say "restored photograph: $PWD/$photo/photos/astronaut.png"

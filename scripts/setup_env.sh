@@ -55,7 +55,7 @@ pip_install torch torchvision
 say "installing BasicSR"
 "$python" scripts/install_basicsr.py </dev/null
 say "installing dic_plugin${extra:+ and what its tests need}"
-pip_install --no-build-isolation -e ".${extra:+[$extra]}"
+pip_install --no-build-isolation -e ".[${extra:-faces}]"  # faces: to restore photographs; tests has them, too
 
 # opencv-python needs the system's libGL, which servers and containers often lack; the headless build does not.
 if ! reason=$("$python" -c 'import cv2' 2>&1) && [[ $reason == *.so* ]]; then

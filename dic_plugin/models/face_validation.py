@@ -19,6 +19,7 @@ from dic_plugin.models.found_landmarks import FoundLandmarks, found_landmarks_fi
 from dic_plugin.utils.drawing import Tile, draw_strip
 from dic_plugin.utils.option_values import OptionError
 
+MAY_BE_NAN = ('calculate_identity', )  # metrics of faces that have to be found first
 FINDERS = ('model', 'evaluator')  # values of found_by
 BASELINE = 'bicubic'  # a row that training does not change, and so not for TensorBoard
 Figures = Dict[str, Dict[str, float]]  # row -> metric -> value
@@ -180,7 +181,8 @@ class FaceValidation(SRModel):
             except (OSError, ValueError) as error:  # the pictures are there nevertheless
                 get_root_logger().warning(f'{path}: not saved: {error}')
         if faces and metrics:
-            means = {row: {name: float(np.mean([figures[row][name] for figures, _ in faces])) for name in values}
+            means = {row: {name: _mean([figures[row][name] for figures, _ in faces], metrics[name]['type'])
+                           for name in values}
                      for row, values in faces[0][0].items()}  # yapf: disable
             self._record(means, metrics, dataset_name, len(faces), current_iter, tb_logger)
 
@@ -204,6 +206,13 @@ class FaceValidation(SRModel):
                 for name, value in results.items():
                     tb_logger.add_scalar(f'metrics/{dataset_name}/{name}_{row.replace(" ", "")}', value, current_iter)
         get_root_logger().info(f'By {self.row_kind}:\n\t' + '\n\t'.join(lines))
+
+
+def _mean(values: List[float], metric_type: str) -> float:
+    """Return the mean. NaN is left out where it says that a face cannot be measured; otherwise it must be seen."""
+    if metric_type in MAY_BE_NAN:
+        values = [value for value in values if not np.isnan(value)]
+    return float(np.mean(values)) if values else np.nan
 
 
 def _figures(metrics: Mapping[str, Any], row: Row, by_evaluator: Optional[np.ndarray],

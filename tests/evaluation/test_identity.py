@@ -2,6 +2,7 @@
 import cv2
 import numpy as np
 import pytest
+from basicsr.metrics import calculate_metric
 
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.evaluation import identity as identity_module
@@ -9,6 +10,7 @@ from dic_plugin.evaluation.evaluate import MeasureKey, evaluate
 from dic_plugin.evaluation.identity import SAME_PERSON, Identity
 from dic_plugin.evaluation.output import report
 from dic_plugin.evaluation.perceptual import MetricUnavailable
+from dic_plugin.models import face_validation
 from dic_plugin.synthetic import draw_face
 
 
@@ -34,6 +36,20 @@ def test_landmarks_are_found_where_none_are_given(identity):
     assert identity(blurred(face, 2), face) == pytest.approx(identity(blurred(face, 2), face, landmarks), abs=0.15)
     grey = np.full_like(face, 128)
     assert np.isnan(identity(face, grey)) and np.isfinite(identity(face, grey, landmarks))
+
+
+def test_the_metric_of_basicsr_gives_the_same(identity):
+    face, landmarks = draw_face(1, 0)
+    for known in ({}, dict(gt_landmarks=landmarks)):
+        data = dict(img=blurred(face, 2)[..., ::-1], img2=face[..., ::-1], landmarks=None, **known)
+        measured = calculate_metric(data, dict(type='calculate_identity', better='lower'))
+        assert measured == identity(blurred(face, 2), face, *known.values())
+
+
+def test_means_leave_out_faces_that_are_not_found_and_nothing_else():
+    assert face_validation._mean([1., np.nan, 2.], 'calculate_identity') == 1.5
+    assert np.isnan(face_validation._mean([np.nan], 'calculate_identity'))
+    assert np.isnan(face_validation._mean([1., np.nan, 2.], 'calculate_nrmse'))
 
 
 @pytest.mark.parametrize('annotated', [True, False])

@@ -36,8 +36,10 @@ def test_smoke_trains_tests_and_can_be_run_again(tmp_path):
     pictures = Path(said.rsplit('[quickstart] pictures: ', 1)[1].splitlines()[0])
     assert len(list(pictures.rglob('*.png'))) == 8  # for each of 4 faces, the result and the strip of all steps
     assert 'trained on synthetic (SyntheticFaceDataset)' in said  # inference reads what training has recorded
-    faces, strips = said.rsplit('[quickstart] restored faces: ', 1)[1].strip().split('; step by step: ')
+    faces, strips = said.rsplit('[quickstart] restored faces: ', 1)[1].splitlines()[0].split('; step by step: ')
     assert len(list(Path(faces).glob('*.png'))) == len(list(Path(strips).glob('*.png'))) == 4
+    photo = Path(said.rsplit('[quickstart] restored photograph: ', 1)[1].strip())
+    assert photo.is_file() and 'the shipped weights DIC_photos' in said
 
     (models / 'net_g_latest.pth').unlink()  # as if it had been stopped after the last checkpoint
     assert f'[quickstart] resuming the training in experiments/{models.parent.name}\n' in quickstart(
