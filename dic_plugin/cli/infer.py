@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from dic_plugin.checkpoints.weights import SHIPPED
 from dic_plugin.cli.arguments import WEIGHTS_HELP, add_shared, check_ranges, command_parser, failed
-from dic_plugin.data.face_files import IMAGE_EXTENSIONS
+from dic_plugin.data.image_file import describe_others
 from dic_plugin.faces.cautions import weights_cautions
 from dic_plugin.faces.detectors import DETECTORS, make_detector
 from dic_plugin.faces.found_face import Detector
@@ -86,20 +86,12 @@ def main(argv: Optional[List[str]] = None) -> int:
     return status or int(report.written == 0)
 
 
-def with_subfolders(path: str) -> List[str]:
-    """Return the folder and subfolders that hold images; without any, and for other paths, the path itself."""
-    folders = [
-        folder for folder, _, names in sorted(os.walk(path))
-        if any(name.lower().endswith(IMAGE_EXTENSIONS) for name in names)
-    ]
-    return folders or [path]
-
-
 def _run(args: argparse.Namespace, report: Restored) -> None:
     restorer = FaceRestorer(args.weights, args.device, args.dtype, args.steps, args.batch)
     detector = None if args.aligned else _detector(args.detector, args.model)
-    inputs = [folder for path in args.input for folder in with_subfolders(path)] if args.recursive else args.input
-    files, report.failed = list_files(inputs)
+    files, report.failed, others = list_files(args.input, args.recursive)
+    if others:
+        print(describe_others(others), file=sys.stderr)
     for name, reason in report.failed:
         print(f'{name}: {reason}', file=sys.stderr)
     print(_describe(restorer, args.dtype))

@@ -16,6 +16,7 @@ from typing import List, Optional
 from addict import Dict
 
 from dic_plugin.cli.arguments import add_shared, check_ranges, command_parser, failed
+from dic_plugin.data.image_file import describe_others
 from dic_plugin.faces.crop import MARGIN
 from dic_plugin.faces.detectors import DETECTORS
 from dic_plugin.prepare.finish import Counts
@@ -119,4 +120,6 @@ def _summary(options: Dict, counts: Counts) -> List[str]:
     if counts.reasons:
         lines.append(f'  left out: {sum(counts.reasons.values())} (skipped.csv)')
         lines += [f'    {num:7} {reason}' for reason, num in counts.reasons.items()]
+    if counts.others:
+        lines.append(f'  {describe_others(counts.others)}')
     return lines

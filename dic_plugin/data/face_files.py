@@ -1,14 +1,15 @@
 """Reads face images from a folder or an LMDB, through BasicSR's FileClient, as 8-bit RGB whatever is stored."""
 import os
+import re
 from typing import Dict, List, Mapping, Optional, Tuple
 
-import cv2
 import numpy as np
 from basicsr.utils import FileClient, scandir
 
-__all__ = ['FaceFiles', 'decode_rgb']
+from dic_plugin.data.image_file import IMAGE_EXTENSIONS, decode_rgb
 
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+__all__ = ['FaceFiles']
+
 HOW_TO_PREPARE = 'dic-prepare makes one (README.md, section "Data")'
 
 # LMDB must not be opened twice in a process, nor used after a fork: one client per folder and the process that opened
@@ -85,8 +86,8 @@ def _read_meta_info(path: str) -> List[str]:
         raise FileNotFoundError(
             f'The list of images {path!r} does not exist; expected one image name a line, as BasicSR '
             'writes into the meta_info.txt of an LMDB.')
-    with open(path, encoding='utf-8') as file:
-        names = [line.split(' (')[0].strip() for line in file]
+    with open(path, encoding='utf-8-sig') as file:
+        names = [re.sub(r' \(\d+, ?\d+, ?\d+\).*', '', line).strip() for line in file]
     return [name for name in names if name]
 
 
@@ -99,33 +100,3 @@ def _lmdb_client(real_root: str, client_opt: Mapping) -> FileClient:
         client = FileClient('lmdb', db_paths=[real_root], client_keys=['default'], **client_opt)
         _LMDB_CLIENTS[real_root] = (os.getpid(), client)
     return client
-
-
-def decode_rgb(content: bytes, name: str) -> np.ndarray:
-    """Decode an image file into uint8 RGB, (H, W, 3).
-
-    Grey and palette images are expanded, transparent ones laid over black, 16-bit values scaled to 8 and rounded.
-
-    Args:
-        content: The bytes of the file.
-        name: What to call it in an error.
-
-    Raises:
-        ValueError: the bytes are truncated, damaged or no image, or hold other than 8- or 16-bit values.
-    """
-    # JPEGs by the ordinary way, which minds their orientation tag; the others as stored, to see alpha and 16 bits
-    flag = cv2.IMREAD_COLOR if content[:2] == b'\xff\xd8' else cv2.IMREAD_UNCHANGED
-    img = cv2.imdecode(np.frombuffer(content, np.uint8), flag) if content else None
-    if img is None:
-        raise ValueError(
-            f'{name}: cannot be decoded; the file is truncated, damaged or no image ({len(content)} bytes).')
-    if img.dtype == np.uint16:
-        img = np.round(img / 257.).astype(np.uint8)
-    channels = 1 if img.ndim == 2 else img.shape[2]
-    if img.dtype != np.uint8 or channels not in (1, 3, 4):
-        raise ValueError(f'{name}: has {channels} channels of {img.dtype}; expected grey, RGB or RGBA of 8 or 16 bits.')
-    if channels == 1:
-        return cv2.cvtColor(img, cv2.COLOR_GRAY2RGB)
-    if channels == 4:
-        img = np.round(img[:, :, :3] * (img[:, :, 3:] / 255.)).astype(np.uint8)
-    return cv2.cvtColor(img, cv2.COLOR_BGR2RGB)

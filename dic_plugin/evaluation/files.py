@@ -2,7 +2,8 @@
 import os
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
-from dic_plugin.data.face_files import IMAGE_EXTENSIONS, FaceFiles
+from dic_plugin.data.face_files import FaceFiles
+from dic_plugin.data.image_file import IMAGE_EXTENSIONS
 
 STRIPS = '_steps'  # DICModel saves strips of all steps in <dataset>_steps
 

@@ -1,10 +1,9 @@
 """The faces of a photograph, from the file to the network's input, with cautions; for command line and page alike."""
 from typing import List, NamedTuple, Optional
 
-import cv2
 import numpy as np
 
-from dic_plugin.data.face_files import decode_rgb
+from dic_plugin.data.image_file import Picture, decode_image
 from dic_plugin.faces.cautions import Caution, cautions_of
 from dic_plugin.faces.crop import MARGIN, FaceCrop, crop_face
 from dic_plugin.faces.find import find_faces
@@ -42,7 +41,8 @@ def faces_of_photograph(path: str,
     Raises:
         Skipped: The file cannot be read, or none of its faces can be cropped.
     """
-    image = read_photograph(path)
+    picture = read_photograph(path)
+    image = picture.pixels
     crops, left_out = [], []
     for face in [None] if detector is None else find_faces(image, detector, min_face):
         try:
@@ -51,31 +51,21 @@ def faces_of_photograph(path: str,
             left_out.append(str(error))
     if left_out and not crops:
         raise Skipped(left_out[0])
-    with open(path, 'rb') as file:
-        jpeg = file.read(2) == JPEG  # whatever its name
-    return PhotographFaces(image, crops, [cautions_of(crop, image, jpeg, input_size) for crop in crops], left_out)
+    notes = [Caution(note, 'photograph') for note in picture.notes]
+    cautions = [notes + cautions_of(crop, image, picture.is_jpeg, input_size) for crop in crops]
+    return PhotographFaces(image, crops, cautions, left_out)
 
 
-JPEG, SCAN, END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'  # markers in a JPEG
-
-
-def read_photograph(path: str) -> np.ndarray:
-    """Read a photograph as it is displayed, uint8 RGB (H, W, 3).
+def read_photograph(path: str) -> Picture:
+    """Read a photograph as it is displayed.
 
     Raises:
         Skipped: It cannot be read or decoded, with the reason.
     """
     try:
         with open(path, 'rb') as file:
-            content = file.read()
+            return decode_image(file.read(), 'image')
     except OSError as error:
         raise Skipped(f'cannot be read ({error.strerror})') from error
-    # OpenCV 4 fills a truncated JPEG with grey without an error. Some cameras append data behind the end.
-    if content.startswith(JPEG) and content.find(END, max(content.rfind(SCAN), 0)) < 0:
-        raise Skipped('cannot be decoded (the JPEG is truncated)')
-    try:
-        return decode_rgb(content, 'image')
     except ValueError as error:
         raise Skipped(str(error).removeprefix('image: ').rstrip('.')) from error
-    except cv2.error as error:  # for example more pixels than OpenCV allows
-        raise Skipped(f'cannot be decoded ({" ".join(str(error).split())})') from error

@@ -1,12 +1,13 @@
 """Files to restore, names of their results, and atomic writing of results."""
 import glob
 import os
+from collections import Counter
 from typing import Dict, List, Sequence, Tuple
 
 import cv2
 import numpy as np
 
-from dic_plugin.data.face_files import IMAGE_EXTENSIONS
+from dic_plugin.data.image_file import IMAGE_EXTENSIONS, SYSTEM_FOLDERS, images_among
 from dic_plugin.utils.atomic_write import atomic_write
 
 EXTENSIONS = ('png', 'jpg', 'webp', 'auto')
@@ -14,22 +15,31 @@ _QUALITY = {'.jpg': [cv2.IMWRITE_JPEG_QUALITY, 95], '.webp': [cv2.IMWRITE_WEBP_Q
 _SAME = {'.jpeg': '.jpg', '.png': '.png', '.jpg': '.jpg', '.webp': '.webp'}  # kept by 'auto'
 
 
-def list_files(inputs: Sequence[str]) -> Tuple[List[str], List[Tuple[str, str]]]:
+def list_files(inputs: Sequence[str], recursive: bool = False) -> Tuple[List[str], List[Tuple[str, str]], Counter]:
     """Return the files that these names mean, each once.
 
     Args:
-        inputs: Files, folders (their images, not those of subfolders) and globs (``**`` reaches into subfolders).
+        inputs: Files, folders and globs (``**`` reaches into subfolders).
+        recursive: Also take the images in subfolders of folders, but not in SYSTEM_FOLDERS.
 
     Returns:
-        The files, sorted within each folder or glob; and the names that mean no file, each with its reason.
+        The files, sorted within each folder or glob; the names that mean no file, each with its reason; and how many
+        files of the folders are no images, by ending.
     """
+    others: Counter = Counter()
     files: Dict[str, str] = {}
     nothing: List[Tuple[str, str]] = []
     for name in inputs:
         path = os.path.expanduser(name)
         if os.path.isdir(path):
-            images = (entry for entry in sorted(os.listdir(path)) if entry.lower().endswith(IMAGE_EXTENSIONS))
-            found = [os.path.join(path, entry) for entry in images if not entry.startswith('.')]
+            found = []
+            for parent, below, names in os.walk(path):
+                images, others_here = images_among(names)
+                found += [os.path.join(parent, image) for image in images]
+                others.update(others_here)
+                others.update(f'folder {name}' for name in below if recursive and name.lower() in SYSTEM_FOLDERS)
+                below[:] = sorted(name for name in below
+                                  if recursive and name.lower() not in SYSTEM_FOLDERS and not name.startswith('.'))
             reason = f'holds no image; expected files that end in {", ".join(IMAGE_EXTENSIONS)}'
         elif os.path.isfile(path) or not glob.has_magic(path):  # a file's name may look like a glob
             found, reason = [path] if os.path.exists(path) else [], 'does not exist'
@@ -39,7 +49,7 @@ def list_files(inputs: Sequence[str]) -> Tuple[List[str], List[Tuple[str, str]]]
             files.setdefault(os.path.realpath(file), file)
         if not found:
             nothing.append((name, reason))
-    return list(files.values()), nothing
+    return list(files.values()), nothing, others
 
 
 def result_names(files: Sequence[str]) -> List[str]:

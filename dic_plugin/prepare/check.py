@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.data.face_files import IMAGE_EXTENSIONS, FaceFiles
+from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.data.face_set import FaceSet
+from dic_plugin.data.image_file import IMAGE_EXTENSIONS
 from dic_plugin.landmarks.layouts import ORDERS, component_groups
 from dic_plugin.prepare.check_report import CheckReport, Size, SplitReport, size_text
 from dic_plugin.prepare.workers import worker_map

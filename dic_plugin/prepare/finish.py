@@ -5,7 +5,7 @@ import os
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple, Union
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 from basicsr.utils.lmdb_util import LmdbMaker
@@ -31,6 +31,7 @@ class Counts(NamedTuple):
     moved: int  # faces whose crop was moved into the photograph
     padded: int  # faces whose crop was padded at the border of the photograph
     several: int  # faces chosen from several in a photograph
+    others: Optional[Dict[str, int]] = None  # files that are no photographs, see Photographs
 
 
 def save_result(stem: str, result: Union[PreparedFace, SkippedPhoto]) -> None:
@@ -60,7 +61,9 @@ def load_result(stem: str) -> Union[PreparedFace, SkippedPhoto]:
         raise ValueError(f'{path}: is damaged ({error}). Delete it and run the same command again.') from error
 
 
-def count(faces: Sequence[PreparedFace], skipped: Sequence[SkippedPhoto]) -> Counts:
+def count(faces: Sequence[PreparedFace],
+          skipped: Sequence[SkippedPhoto],
+          others: Optional[Dict[str, int]] = None) -> Counts:
     """Count faces and photographs left out."""
     number = Counter(face.split for face in faces)
     planned = {photo.split for photo in skipped}
@@ -71,7 +74,8 @@ def count(faces: Sequence[PreparedFace], skipped: Sequence[SkippedPhoto]) -> Cou
         reasons=dict(Counter(sorted(photo.reason.split(' (')[0] for photo in skipped)).most_common()),
         moved=sum(any(face.moved) for face in faces),
         padded=sum(any(face.padding) for face in faces),
-        several=sum(face.num_faces > 1 for face in faces))
+        several=sum(face.num_faces > 1 for face in faces),
+        others=others)
 
 
 def build_set(folder: str, faces: Dict[str, PreparedFace], skipped: Sequence[SkippedPhoto], order: str, scale: int,

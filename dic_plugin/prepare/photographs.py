@@ -2,19 +2,33 @@
 import hashlib
 import os
 import re
-from typing import Dict, FrozenSet, Iterator, List, Optional, Tuple
+from collections import Counter
+from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Optional, Tuple
 
-from dic_plugin.data.face_files import IMAGE_EXTENSIONS
+from dic_plugin.data.image_file import IMAGE_EXTENSIONS, SYSTEM_FOLDERS, images_among
 from dic_plugin.prepare.photo import Photo
 
-__all__ = ['list_photographs']
+__all__ = ['Photographs', 'list_photographs']
 
 # LMDB allows keys of 511 bytes, most file systems names of 255, which include a suffix.
 MAX_NAME_LENGTH = 200
 
 
-def list_photographs(folder: str, output: Optional[str] = None) -> Tuple[List[Photo], List[Tuple[str, str]]]:
-    """Return the photographs in a folder and its subfolders, and (relative path, reason) of those that cannot be used.
+class Photographs(NamedTuple):
+    """What a folder and its subfolders hold.
+
+    Attributes:
+        photos: The photographs.
+        unusable: (relative path, reason) of those that cannot be used.
+        others: Number of other files by ending, see images_among, and of SYSTEM_FOLDERS, which were passed over.
+    """
+    photos: List[Photo]
+    unusable: List[Tuple[str, str]]
+    others: Dict[str, int]
+
+
+def list_photographs(folder: str, output: Optional[str] = None) -> Photographs:
+    """Return the photographs in a folder and its subfolders.
 
     Photographs are files with one of IMAGE_EXTENSIONS in either case, sorted by the bytes of their relative paths.
     Hidden files and folders are ignored, links are followed.
@@ -31,7 +45,8 @@ def list_photographs(folder: str, output: Optional[str] = None) -> Tuple[List[Ph
         missing = 'is no folder' if os.path.exists(folder) else 'does not exist'
         raise FileNotFoundError(f'The folder of photographs {folder!r} {missing}.')
     own = () if output is None else (output, f'{os.path.normpath(output)}.unfinished')
-    is_file = dict(_walk(folder, '', frozenset(map(os.path.realpath, own))))
+    others: Counter = Counter()
+    is_file = dict(_walk(folder, '', frozenset(map(os.path.realpath, own)), others))
     if not is_file:
         raise ValueError(
             f'The folder {folder!r} holds no photograph; expected files that end in {", ".join(IMAGE_EXTENSIONS)}, '
@@ -50,11 +65,11 @@ def list_photographs(folder: str, output: Optional[str] = None) -> Tuple[List[Ph
             unusable.append((relative, f'same name as another ({first_with[name]})'))
         else:
             photos.append(Photo(name, os.path.join(folder, *relative.split('/')), relative))
-    return photos, unusable
+    return Photographs(photos, unusable, dict(others))
 
 
-def _walk(folder: str, prefix: str, excluded: FrozenSet[str]) -> Iterator[Tuple[str, bool]]:
-    """Yield the relative paths with an image's suffix, and whether they are files.
+def _walk(folder: str, prefix: str, excluded: FrozenSet[str], others: Counter) -> Iterator[Tuple[str, bool]]:
+    """Yield the relative paths with an image's suffix, and whether they are files; count what else there is.
 
     ``excluded`` are folders that are not entered: the output, and those above, because a link may form a circle.
     """
@@ -64,12 +79,16 @@ def _walk(folder: str, prefix: str, excluded: FrozenSet[str]) -> Iterator[Tuple[
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith('.'):
+            if entry.name.lower() in SYSTEM_FOLDERS:
+                others[f'folder {entry.name}'] += 1
+            elif entry.name.startswith('.'):
                 continue
-            if entry.is_dir():
-                yield from _walk(entry.path, f'{prefix}{entry.name}/', excluded | {real})
+            elif entry.is_dir():
+                yield from _walk(entry.path, f'{prefix}{entry.name}/', excluded | {real}, others)
             elif entry.name.lower().endswith(IMAGE_EXTENSIONS):
                 yield prefix + entry.name, entry.is_file()
+            else:
+                others.update(images_among([entry.name])[1])
 
 
 def _crop_name(relative: str) -> str:

@@ -54,7 +54,7 @@ def prepare(options: Any) -> Tuple[Counts, bool]:
         KeyboardInterrupt: interrupted; finished photographs are kept.
     """
     output, unfinished = options.output, f'{os.path.normpath(options.output)}.unfinished'
-    photos, unusable = list_photographs(options.photos, output)
+    photos, unusable, others = list_photographs(options.photos, output)
     planner = _Planner(options, photos)
     annotations, detector = planner.annotations, planner.detector
     settings = describe_settings(options, photos, detector.model if detector else None)
@@ -81,7 +81,7 @@ def prepare(options: Any) -> Tuple[Counts, bool]:
         skipped += [SkippedPhoto(file, '', f'{BAD_FILE} ({reason})') for file, reason in planner.bad_files]
         lost = annotations.missing(photos) if annotations else []
         skipped += [SkippedPhoto(name, '', 'annotated, but no such photograph') for name in lost]
-        counts = count(list(faces.values()), skipped)
+        counts = count(list(faces.values()), skipped, others)
         if not faces:
             table = os.path.join(unfinished, 'skipped.csv')
             write_skipped(table, skipped)

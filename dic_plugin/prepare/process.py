@@ -73,9 +73,9 @@ def prepare_photo(task: Task,
     try:
         if task.faces is not None:  # these are checked before the photograph is decoded, which takes longer
             face, num_faces = _choose(task, settings, task.faces)
-            img = read_photograph(task.photo.path)
+            img = read_photograph(task.photo.path).pixels
         elif detector is not None:
-            img = read_photograph(task.photo.path)
+            img = read_photograph(task.photo.path).pixels
             face, num_faces = _choose(task, settings, detector.find(img))
         else:
             raise ValueError(f'{task.photo.relative}: has no annotated faces, and no detector is given to find them.')

@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from dic_plugin import FaceRestorer  # noqa: E402
-from dic_plugin.data.face_files import decode_rgb  # noqa: E402
+from dic_plugin.data.image_file import decode_rgb  # noqa: E402
 from dic_plugin.evaluation.protocols import compare  # noqa: E402
 from dic_plugin.faces.crop import crop_face, square_around  # noqa: E402
 from dic_plugin.faces.detectors import make_detector  # noqa: E402
@@ -43,7 +43,7 @@ def annotated(folder: Path) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
     for points in sorted(folder.glob('*.pts')):
         photos = [path for path in folder.glob(f'{points.stem}.*') if path != points]
         if photos:
-            yield read_photograph(str(photos[0])), read_pts(str(points))
+            yield read_photograph(str(photos[0])).pixels, read_pts(str(points))
 
 
 def shrunk(photo: np.ndarray, landmarks: np.ndarray, side: int,

@@ -2,7 +2,6 @@
 import pytest
 
 from dic_plugin.cli.arguments import SHARED, add_shared, check_ranges, command_parser
-from dic_plugin.cli.infer import with_subfolders
 
 
 @pytest.mark.parametrize('arguments', [['~/faces'], ['-i', '~/faces'], ['--input', '~/faces']])
@@ -43,12 +42,3 @@ def test_every_shared_argument_can_be_added_to_one_parser():
     for name in SHARED:
         add_shared(parser, name)
     assert parser.parse_args(['-i', 'a', '--recursive', '--workers', '2']).workers == 2
-
-
-def test_recursive_finds_the_folders_of_images(tmp_path):
-    for name in ('a/b/face.PNG', 'a/c/notes.txt', 'a/face.jpg'):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert with_subfolders(str(tmp_path)) == [str(tmp_path / 'a'), str(tmp_path / 'a/b')]
-    assert [with_subfolders(str(tmp_path / name)) for name in ('a/c', '*.png')] == [[str(tmp_path / 'a/c')],
-                                                                                    [str(tmp_path / '*.png')]]

@@ -15,8 +15,8 @@ from basicsr.utils.lmdb_util import LmdbMaker
 from PIL import Image
 
 from dic_plugin.data.annotations import FaceAnnotations
-from dic_plugin.data.face_files import decode_rgb
 from dic_plugin.data.face_landmark_dataset import FaceLandmarkDataset
+from dic_plugin.data.image_file import decode_rgb
 from dic_plugin.landmarks.layouts import flip_permutation
 
 NUM, STORED, GT, SCALE = 4, 48, 32, 8

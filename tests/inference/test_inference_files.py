@@ -30,21 +30,33 @@ def folder(tmp_path):
     (['sub'], ['sub/c.png']),
 ])
 def test_files_folders_and_globs(folder, inputs, expected):
-    found, nothing = list_files([str(folder / name) for name in inputs])
+    found, nothing, _ = list_files([str(folder / name) for name in inputs])
     assert [os.path.relpath(path, folder) for path in found] == expected and nothing == []
+
+
+@pytest.mark.parametrize('recursive, expected, others', [
+    (False, ['a.JPG', 'b.png', 'e[1].png'], {'.txt': 1}),
+    (True, ['a.JPG', 'b.png', 'e[1].png', 'sub/c.png', 'sub/deep/d.webp'], {'.txt': 2, '.mp4': 1, 'folder @eaDir': 1}),
+])  # yapf: disable
+def test_what_else_a_folder_holds_is_counted(folder, recursive, expected, others):
+    for name in ('@eaDir/b.png/THUMB.jpg', 'sub/film.mp4', 'sub/without/more.txt'):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b'')
+    found, nothing, counted = list_files([str(folder)], recursive)
+    assert [os.path.relpath(path, folder) for path in found] == expected and nothing == [] and counted == others
 
 
 @pytest.mark.parametrize('name, reason', [('none.png', 'does not exist'), ('*.gif', 'matches no file'),
                                           ('empty', 'holds no image; expected files that end in .jpg')])
 def test_what_means_no_file_is_named(folder, name, reason):
     (folder / 'empty').mkdir()
-    found, [(named, why)] = list_files([str(folder / name), str(folder / 'b.png')])
+    found, [(named, why)], _ = list_files([str(folder / name), str(folder / 'b.png')])
     assert len(found) == 1 and named == str(folder / name) and why.startswith(reason)
 
 
 def test_home_is_found(folder, monkeypatch):
     monkeypatch.setenv('HOME', str(folder))
-    assert list_files(['~/b.png']) == ([str(folder / 'b.png')], [])
+    assert list_files(['~/b.png']) == ([str(folder / 'b.png')], [], {})
 
 
 @given(st.lists(st.sampled_from(['a', 'A', 'a_2', 'a_3', 'b', 'a_2_2']), max_size=12))

@@ -22,10 +22,19 @@ def test_subfolders_suffixes_and_order(tmp_path):
     """In byte order: capitals first, and 'b-.jpg' before what is in 'b/'; without what is hidden."""
     folder = make_files(tmp_path, 'b/2.png', 'b-.jpg', 'a.JPG', 'Z.tiff', 'b/10.PpM', 'notes.txt', 'a.jpg.csv',
                         '._1.jpg', '.thumbs/1.jpg', 'b/.c/d.jpg')
-    photos, unusable = list_photographs(folder)
+    photos, unusable, _ = list_photographs(folder)
     assert [photo.relative for photo in photos] == ['Z.tiff', 'a.JPG', 'b-.jpg', 'b/10.PpM', 'b/2.png']
     assert all(os.path.samefile(photo.path, tmp_path / photo.relative) for photo in photos)
     assert unusable == []
+
+
+def test_what_else_there_is_is_counted_and_folders_of_file_servers_passed_over(tmp_path):
+    folder = make_files(tmp_path, '1.jpg', '1.pts', 'a/2.pts', 'a/film.mov', '@eaDir/1.jpg/THUMB_M.jpg',
+                        '#recycle/0.jpg', 'a/lost+found/3.jpg', '.thumbnails/1.jpg', '$RECYCLE.BIN/4.jpg')
+    photos, unusable, others = list_photographs(folder)
+    assert [photo.relative for photo in photos] == ['1.jpg'] and unusable == []
+    assert others == {'.pts': 2, '.mov': 1, **{f'folder {name}': 1 for name in (
+        '@eaDir', '#recycle', 'lost+found', '.thumbnails', '$RECYCLE.BIN')}}  # yapf: disable
 
 
 def test_names_do_not_depend_on_other_files(tmp_path):
@@ -46,7 +55,7 @@ def test_any_name_becomes_a_key_of_its_own(stems):
 
 def test_same_name_twice(tmp_path):
     folder = make_files(tmp_path, 'a.png', 'a.jpg', 'x y/a.jpg', 'x y/a.bmp')
-    photos, unusable = list_photographs(folder)
+    photos, unusable, _ = list_photographs(folder)
     assert [photo.relative for photo in photos] == ['a.jpg', 'x y/a.bmp']
     assert unusable == [('a.png', 'same name as another (a.jpg)'), ('x y/a.jpg', 'same name as another (x y/a.bmp)')]
 
@@ -59,7 +68,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (folder / 'linked').symlink_to(tmp_path / 'disk')
     (tmp_path / 'disk' / 'back').symlink_to(folder)
     (folder / 'gone.jpg').symlink_to(tmp_path / 'nowhere.jpg')
-    photos, unusable = list_photographs(str(folder))
+    photos, unusable, _ = list_photographs(str(folder))
     assert [photo.relative for photo in photos] == ['linked/1.jpg']
     assert unusable == [('gone.jpg', 'cannot be read (not a file, or a link to none)')]
 
@@ -69,7 +78,7 @@ def test_name_that_is_not_utf8(tmp_path):
     with open(os.path.join(os.fsencode(tmp_path), b'caf\xe9.jpg'), 'wb'):
         pass
     make_files(tmp_path, '1.jpg')
-    photos, unusable = list_photographs(str(tmp_path))
+    photos, unusable, _ = list_photographs(str(tmp_path))
     assert [photo.relative for photo in photos] == ['1.jpg']
     assert unusable == [('caf\\xe9.jpg', 'its file name is not UTF-8')]
 

@@ -144,7 +144,7 @@ def thumbnail_in_header(content):
     return content[:2] + b'\xff\xe1' + (len(content) + 2).to_bytes(2, 'big') + content + content[2:-20]
 
 
-TRUNCATED = 'cannot be decoded (the JPEG is truncated)'
+TRUNCATED = 'cannot be decoded; the JPEG is truncated'
 NO_IMAGE = 'cannot be decoded; the file is truncated, damaged or no image'
 
 

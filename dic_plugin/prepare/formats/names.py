@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from dic_plugin.data.face_files import IMAGE_EXTENSIONS
+from dic_plugin.data.image_file import IMAGE_EXTENSIONS
 from dic_plugin.prepare.photo import Photo
 
 __all__ = ['match_names']
