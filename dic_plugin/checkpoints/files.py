@@ -52,8 +52,14 @@ def load_tensors(path: str) -> Any:
         CheckpointError: The file is missing, cut off, no checkpoint, or holds more than tensors and plain containers;
             the message then names what it holds. Nothing of it has been run.
     """
+    if os.path.isdir(path):
+        raise CheckpointError(f'{path}: {_describe_folder(path)}')
     if not os.path.isfile(path):
         raise CheckpointError(f'{path}: no such file; expected a checkpoint (.pth or .safetensors).')
+    for beginning, what in _OTHER_FILES.items():
+        with open(path, 'rb') as file:
+            if file.read(256).lstrip().lower().startswith(beginning):
+                raise CheckpointError(f'{path}: {what}')
     if path.endswith('.safetensors'):
         return _load_safetensors(path)
     try:
@@ -69,6 +75,21 @@ def load_tensors(path: str) -> Any:
             'dict alone where the file is trusted.')
     reason = reason.split('WeightsUnpickler error:')[-1].strip().split('\n')[0]
     raise CheckpointError(f'{path}: cannot be read as a checkpoint; it is cut off or no file of torch.save ({reason}).')
+
+
+_OTHER_FILES = {
+    b'version https://git-lfs': 'is a pointer of git-lfs, no weights; `git lfs pull` in its repository fetches them.',
+    **dict.fromkeys((b'<!doctype', b'<html', b'<?xml'), 'is a saved web page; download the file that the page offers.'),
+}  # yapf: disable
+
+
+def _describe_folder(path: str) -> str:
+    names = sorted(os.listdir(path))
+    if any(os.path.isfile(os.path.join(path, name, 'data.pkl')) for name in ('', *names)):
+        return ('is a folder: an unpacked checkpoint. Browsers and archive tools unpack .pth files; download it again, '
+                'or pack it without compression (`zip -0 -r ../dic.pth .` in the folder).')
+    weights = [name for name in names if name.endswith(('.pth', '.safetensors'))]
+    return f'is a folder; expected a file{f", such as {weights[-1]} in it" if weights else ""}.'
 
 
 def _load_safetensors(path: str) -> Dict[str, Any]:
@@ -107,7 +128,9 @@ def state_dict_in(content: Any,
                   path: str,
                   where: str = 'the file',
                   expected: str = 'names and tensors') -> Dict[str, Tensor]:
-    """Return the state dict that a part of a file is, without the ``module.`` that DataParallel puts before every name.
+    """Return the state dict that a part of a file is, in float32.
+
+    Names lose the ``module.`` of DataParallel and the ``_orig_mod.`` of torch.compile before them.
 
     Raises:
         CheckpointError: It is no state dict.
@@ -116,8 +139,10 @@ def state_dict_in(content: Any,
             isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()):
         found = some_keys(content) if isinstance(content, Mapping) else type(content).__name__
         raise CheckpointError(f'{path}: {where} holds no state dict but {found}; expected {expected}.')
-    prefix = 'module.' if all(key.startswith('module.') for key in content) else ''
-    return {key[len(prefix):]: value for key, value in content.items()}
+    for prefix in ('module.', '_orig_mod.') * 2:  # in either order
+        if all(key.startswith(prefix) for key in content):
+            content = {key[len(prefix):]: value for key, value in content.items()}
+    return {key: value.float() if value.is_floating_point() else value for key, value in content.items()}
 
 
 def some_keys(keys: Iterable[Any]) -> str:

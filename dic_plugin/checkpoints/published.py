@@ -154,6 +154,13 @@ def _convert_network(params: Params, path: str, only: Optional[str] = None) -> C
     return Checkpoint(kind, {key: params[prefixed(key)].detach() for key in shapes}, options, notes)
 
 
+def is_own_dic(content: Any) -> bool:
+    """Return whether this is a state dict with this project's names of a DIC, also behind a wrapper's prefix."""
+    return isinstance(content, Mapping) and any(
+        str(key).endswith('first_block.compress_in.0.weight') for key in content) and any('hourglass.head.' in str(key)
+                                                                                          for key in content)
+
+
 def own_dic(params: Dict[str, Tensor], path: str) -> Checkpoint:
     """Return the DIC of a state dict in this project's names.
 

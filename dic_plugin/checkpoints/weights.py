@@ -10,7 +10,7 @@ import torch
 
 from dic_plugin.archs import DIC
 from dic_plugin.checkpoints.files import RECORD, CheckpointError, load_into, load_tensors, state_dict_in
-from dic_plugin.checkpoints.published import Checkpoint, convert, own_dic
+from dic_plugin.checkpoints.published import Checkpoint, convert, is_own_dic, own_dic
 from dic_plugin.utils.option_values import builtin
 from dic_plugin.version import __version__
 
@@ -47,16 +47,23 @@ def read_weights(path: str) -> Checkpoint:
     """Read the weights of a DIC or of a DICGAN's generator.
 
     Args:
-        path: A checkpoint of BasicSR, whose ``params_ema`` is preferred, or a published one, which is converted.
+        path: A checkpoint of BasicSR, whose ``params_ema`` is preferred; a state dict of a DIC of this project, bare or
+            under ``state_dict``, in any floating-point type; safetensors; or a published one, which is converted.
 
     Raises:
         CheckpointError: The file cannot be read or holds no DIC; names the file and the reason.
     """
     content = load_tensors(path)
     record: Any = None
-    if isinstance(content, Mapping) and not {'params', 'params_ema'}.isdisjoint(content):
-        read = own_dic(state_dict_in(content.get('params_ema', content.get('params')), path, '`params`'), path)
-        record = content.get(RECORD)
+    given = content if isinstance(content, Mapping) else {}
+    if 'optimizers' in given and 'schedulers' in given:
+        raise CheckpointError(
+            f'{path}: is a training state, with which a training goes on (--auto_resume); expected its '
+            'weights, models/net_g_*.pth beside its folder.')
+    key = next((key for key in ('params_ema', 'params', 'state_dict') if key in given), None)
+    if key in ('params', 'params_ema') or is_own_dic(given if key is None else given[key]):
+        read = own_dic(state_dict_in(given if key is None else given[key], path, f'`{key}`'), path)
+        record = given.get(RECORD)
     else:
         read = convert(content, path)
         if read.kind != 'DIC':
