@@ -14,6 +14,7 @@ from torch.torch_version import TorchVersion
 from dic_plugin.utils.atomic_write import atomic_write
 
 RECORD = 'dic_plugin'  # the key of the record of a training, in a checkpoint beside the tensors
+STEPS = 'dic_plugin.num_steps'  # a tensor beside those of the network, for readers that see no metadata
 
 
 class CheckpointError(ValueError):
@@ -99,6 +100,7 @@ def _load_safetensors(path: str) -> Dict[str, Any]:
             record = (file.metadata() or {}).get(RECORD)
         if record is None:
             return params
+        params.pop(STEPS, None)  # the record has it
         return {'params': {name: value.float() for name, value in params.items()}, RECORD: json.loads(record)}
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f'{path}: cannot be read; it is cut off or no file of safetensors ({error}).') from error
@@ -196,6 +198,8 @@ def save_params(files: Mapping[str, Mapping[str, Tensor]]) -> None:
 def save_safetensors(path: str, params: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     """Write weights to hand over: in float16, with the record of their training as JSON in the file's metadata.
 
+    The number of steps is also a tensor of its own: programs that read tensors alone need it (dic_plugin.spandrel).
+
     Raises:
         OSError, RuntimeError: The file cannot be written. An existing one is then unchanged.
         ValueError: A weight is too large for float16; names it.
@@ -204,5 +208,8 @@ def save_safetensors(path: str, params: Mapping[str, Tensor], record: Mapping[st
     lost = [name for name, value in half.items() if not torch.isfinite(value).all()]
     if lost:
         raise ValueError(f'{lost[0]} holds values that float16 cannot (above 65,504, NaN or infinite).')
+    steps = (record.get('network') or {}).get('num_steps')
+    if steps is not None:
+        half[STEPS] = torch.tensor(steps)
     with atomic_write(path) as temporary:
         save_file(half, temporary, {RECORD: json.dumps(record)})

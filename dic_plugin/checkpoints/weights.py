@@ -9,7 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 import torch
 
 from dic_plugin.archs import DIC
-from dic_plugin.checkpoints.files import RECORD, CheckpointError, load_into, load_tensors, state_dict_in
+from dic_plugin.checkpoints.files import RECORD, STEPS, CheckpointError, load_into, load_tensors, state_dict_in
 from dic_plugin.checkpoints.published import Checkpoint, convert, is_own_dic, own_dic
 from dic_plugin.utils.option_values import builtin
 from dic_plugin.version import __version__
@@ -53,7 +53,11 @@ def read_weights(path: str) -> Checkpoint:
     Raises:
         CheckpointError: The file cannot be read or holds no DIC; names the file and the reason.
     """
-    content = load_tensors(path)
+    return weights_in(load_tensors(path), path)
+
+
+def weights_in(content: Any, path: str) -> Checkpoint:
+    """Return the weights in the content of a file, see read_weights; ``path`` is its name in errors."""
     record: Any = None
     given = content if isinstance(content, Mapping) else {}
     if 'optimizers' in given and 'schedulers' in given:
@@ -72,13 +76,14 @@ def read_weights(path: str) -> Checkpoint:
     known, trained_on, size, margin = map((record if isinstance(record, Mapping) else {}).get, RECORDED)
     known = known if isinstance(known, Mapping) else {}
     options, notes = dict(read.options), []
+    steps = known.get('num_steps', read.params.pop(STEPS, None))
     if read.notes:  # the components, which no shape shows
         if not known.get('component_groups'):
             raise CheckpointError(f'{path}: {read.notes[0]}')
         options['component_groups'] = known['component_groups']
     if 'num_steps' not in options:
-        options['num_steps'] = known.get('num_steps', PUBLISHED_STEPS)
-        if 'num_steps' not in known:
+        options['num_steps'] = PUBLISHED_STEPS if steps is None else int(steps)
+        if steps is None:
             notes.append(f'{path} does not record its number of steps; taken to be {PUBLISHED_STEPS}, as published.')
     return read._replace(
         options=options,
