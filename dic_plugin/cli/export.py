@@ -26,6 +26,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument(
         '--size', type=int, metavar='PIXELS', help='height and width of the input (default: as trained)')
     parser.add_argument('--steps', type=int, metavar='N', help='number of steps (default: all)')
+    parser.add_argument('--opset', type=int, metavar='N', help='ONNX opset; 18 for older runtimes (default: torch\'s)')
     parser.add_argument('--no-check', action='store_true', help='do not compare with PyTorch; needs no onnxruntime')
     args = parser.parse_args(argv)
     weights = args.weights or SHIPPED
@@ -40,7 +41,7 @@ def main(argv: Optional[List[str]] = None) -> int:
             about['trained_on'] = ', '.join(restorer.trained_on)
         for note in restorer.notes:
             print(f'note: {note}', file=sys.stderr)
-        difference = export_onnx(restorer.network, path, size, not args.no_check, about)
+        difference = export_onnx(restorer.network, path, size, not args.no_check, about, args.opset)
     except (CheckpointError, ExportError, ValueError, ModuleNotFoundError, OSError) as error:
         return failed(error)
     side = size * restorer.upscale

@@ -19,6 +19,7 @@ from dic_plugin.version import __version__
 
 TOLERANCE = 1e-4  # relative to the range of sr, and for landmarks to the width of sr
 CHECKED_BATCHES = (1, 3)
+OLDEST_OPSET = 18  # ONNX Runtime from 1.14
 FIRST_TORCH = '2.6'  # its exporter traces the whole network for any batch size
 
 
@@ -58,7 +59,8 @@ def export_onnx(network: DIC,
                 path: str,
                 size: int = 16,
                 check: bool = True,
-                about: Optional[Mapping[str, Any]] = None) -> Optional[Difference]:
+                about: Optional[Mapping[str, Any]] = None,
+                opset: Optional[int] = None) -> Optional[Difference]:
     """Write the network as one ONNX file, completely or not at all.
 
     Input ``lq``: float32 RGB in [0, 1], ``B,3,size,size``, any B. Outputs: ``sr``, ``B,3,upscale*size,upscale*size``,
@@ -70,6 +72,7 @@ def export_onnx(network: DIC,
         size: height and width of the input, see DIC.
         check: compare with PyTorch in ONNX Runtime.
         about: further metadata, such as the name of the checkpoint.
+        opset: version of ONNX's operators, at least OLDEST_OPSET: older ones run in older runtimes. Default: torch's.
 
     Returns:
         The differences between ONNX Runtime and PyTorch; None without check.
@@ -77,7 +80,7 @@ def export_onnx(network: DIC,
     Raises:
         ExportError: torch is too old, or ONNX Runtime and PyTorch disagree; nothing was written.
         ModuleNotFoundError: a package is missing; the message names it.
-        ValueError: the network does not take inputs of this size.
+        ValueError: the network does not take inputs of this size, or there is no such opset.
         OSError: the file cannot be written.
     """
     if TorchVersion(torch.__version__) < FIRST_TORCH:
@@ -90,7 +93,10 @@ def export_onnx(network: DIC,
         raise ValueError(f'size={size}; expected the height and width of the input, at least 1.')
     with torch.no_grad():
         network(torch.zeros(1, 3, size, size))  # its message about an unsuitable size is better than the exporter's
-    model = _trace(network, size)
+    if opset is not None and not OLDEST_OPSET <= opset <= onnx.defs.onnx_opset_version():
+        raise ValueError(f'opset={opset}; expected {OLDEST_OPSET} to {onnx.defs.onnx_opset_version()}.')
+    model = _trace(network, size, opset)
+    model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)  # torch's own is too new for many
     num_keypoints = model.graph.output[1].type.tensor_type.shape.dim[1].dim_value
     metadata = dict(
         network='DIC',
@@ -116,13 +122,14 @@ def export_onnx(network: DIC,
     return difference
 
 
-def _trace(network: DIC, size: int) -> Any:
+def _trace(network: DIC, size: int, opset: Optional[int]) -> Any:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')  # deprecations inside torch
         shapes = [{0: torch.export.Dim('batch')}]
         program = torch.onnx.export(
             LastStep(network), (torch.rand(2, 3, size, size), ),
             dynamo=True,
+            opset_version=opset,
             verbose=False,
             input_names=['lq'],
             output_names=['sr', 'landmarks'],

@@ -61,6 +61,11 @@ def annotating():
     return {'names': ['a', 'b'], 'landmarks': np.full((2, 68, 2), 64)}
 
 
+def loading_with_spandrel():
+    pytest.importorskip('spandrel')
+    return {}
+
+
 def running_onnx():
     parser = pytest.importorskip('onnx.parser')
     pytest.importorskip('onnxruntime')
@@ -86,6 +91,7 @@ NEEDED = {
     'docs/data.md': annotating,
     'docs/export.md': running_onnx,
     'docs/inference.md': restoring_photographs,
+    'docs/programs.md': loading_with_spandrel,
 }
 
 

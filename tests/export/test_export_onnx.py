@@ -19,6 +19,7 @@ for package in ('onnx', 'onnxscript', 'onnxruntime'):
 if torch.torch_version.TorchVersion(torch.__version__) < onnx_file.FIRST_TORCH:
     pytest.skip('the export to ONNX needs a newer torch', allow_module_level=True)
 
+import onnx  # noqa: E402
 import onnxruntime  # noqa: E402
 
 RECORD = {'network': {'num_steps': 2}, 'trained_on': ['celeba', 'FaceLandmarkDataset']}
@@ -64,11 +65,13 @@ def test_metadata_and_no_local_paths(exported):
 
 def test_the_command_prints_the_difference_and_the_file(weights, tmp_path, capsys):
     target = tmp_path / 'new' / 'dic.onnx'
-    assert main(['-w', weights, '-o', str(target), '--size', '8', '--steps', '1']) == 0
+    assert main(['-w', weights, '-o', str(target), '--size', '8', '--steps', '1', '--opset', '18']) == 0
     out = capsys.readouterr().out
     assert 'lq: B,3,8,8' in out and 'sr: B,3,64,64' in out and '1 steps' in out
     assert 'largest difference' in out and f'wrote {target}' in out
     assert [path.name for path in target.parent.iterdir()] == ['dic.onnx']
+    model = onnx.load(str(target))  # as old as ONNX Runtime 1.14 can read
+    assert ([(each.domain, each.version) for each in model.opset_import], model.ir_version) == ([('', 18)], 8)
 
 
 def test_home_is_found(weights, no_trace, tmp_path, monkeypatch):
@@ -98,8 +101,7 @@ def test_tolerance(sr, landmarks, agrees):
 @pytest.fixture
 def no_trace(monkeypatch, exported):
     """Reuse a graph: tracing takes seconds."""
-    import onnx
-    monkeypatch.setattr(onnx_file, '_trace', lambda network, size: onnx.load(exported))
+    monkeypatch.setattr(onnx_file, '_trace', lambda network, size, opset: onnx.load(exported))
 
 
 def test_a_file_that_disagrees_replaces_nothing(no_trace, tmp_path):
@@ -137,6 +139,7 @@ def test_an_old_torch_is_refused(monkeypatch, tmp_path):
     (['--size', '12'], 'h and w multiples of 8'),
     (['--size', '-8'], 'size=-8; expected'),
     (['--steps', '3'], 'expected 1 to 2'),
+    (['--opset', '17'], 'opset=17; expected 18 to '),
     (['-o', '{weights}'], 'never overwritten'),
     (['-w', 'missing.pth'], 'missing.pth: no such file'),
 ])

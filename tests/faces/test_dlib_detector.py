@@ -1,4 +1,5 @@
 """dlib on a real photograph (the astronaut of scikit-image, if installed), and errors where something is missing."""
+import bz2
 import importlib.util
 import os
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from dic_plugin.faces.detectors import DETECTORS, dlib_detector, make_detector
+from dic_plugin.faces.detectors.dlib_detector import DlibDetector
 from dic_plugin.landmarks.layouts import component_groups
 from dic_plugin.prepare.photo import Photo
 from dic_plugin.prepare.process import CropSettings, Task, prepare_photo
@@ -67,6 +69,12 @@ def test_other_predictor(detector):
         pytest.skip('no predictor of 5 points here')
     with pytest.raises(ValueError, match='predicts 5 landmarks, expected 68'):
         make_detector('dlib', path)
+
+
+def test_packed_predictor(detector, tmp_path):
+    (tmp_path / 'points.dat.bz2').write_bytes(bz2.compress(b'points'))
+    with pytest.raises(ValueError, match='points.dat.bz2: is packed; `bunzip2 points.dat.bz2`'):
+        DlibDetector(str(tmp_path / 'points.dat.bz2'))
 
 
 def test_file_that_is_no_predictor(detector, tmp_path):

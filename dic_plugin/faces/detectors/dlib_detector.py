@@ -34,7 +34,7 @@ class DlibDetector:
     Raises:
         ModuleNotFoundError: dlib is not installed.
         FileNotFoundError: There is no predictor.
-        ValueError: The file is no predictor of 68 points.
+        ValueError: The file is packed, or no predictor of 68 points.
     """
     order = 'ibug68'
     min_confidence = 0.2
@@ -47,6 +47,9 @@ class DlibDetector:
         path = _find_model() if model is None else model
         if not os.path.isfile(path):
             raise FileNotFoundError(f'The landmark predictor {path!r} does not exist: {HOW_TO_GET}.')
+        with open(path, 'rb') as file:
+            if file.read(3) == b'BZh':  # as dlib.net offers it
+                raise ValueError(f'{path}: is packed; `bunzip2 {os.path.basename(path)}` makes the predictor of it.')
         try:
             self._predictor = dlib.shape_predictor(path)
         except RuntimeError as error:
