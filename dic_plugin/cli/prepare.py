@@ -61,6 +61,10 @@ def parse(argv: Optional[List[str]] = None) -> Dict:
         metavar='SPEC',
         help="CelebA's list_eval_partition.txt, a list of test photographs (text or published .pkl), a fraction or "
         'number of photographs for the test, or train or test for all (default: %(default)s)')
+    add('--group-by',
+        type=path,
+        metavar='folder|FILE',
+        help='of a fraction or number: keep a folder on one side, or a person of identity_CelebA.txt (image person)')
     add('--seed', type=int, default=0, help='of a fraction or number (default: %(default)s)')
     add = parser.add_argument_group('crops').add_argument
     add('--size', type=int, default=128, help='width of training crops; Helen: 256 (default: %(default)s)')

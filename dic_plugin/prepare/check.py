@@ -22,6 +22,7 @@ from dic_plugin.data.face_set import FaceSet
 from dic_plugin.data.image_file import IMAGE_EXTENSIONS
 from dic_plugin.landmarks.layouts import ORDERS, component_groups
 from dic_plugin.prepare.check_report import CheckReport, Size, SplitReport, size_text
+from dic_plugin.prepare.near_copies import fingerprint, near_pairs
 from dic_plugin.prepare.workers import worker_map
 
 __all__ = ['check_set']
@@ -36,6 +37,7 @@ class _Image(NamedTuple):
     size: Size
     digest: bytes  # of its pixels
     shrunk: Optional[bytes]  # of the pixels of its low-quality image, if their sizes fit
+    fingerprint: np.ndarray  # see near_copies
 
 
 def check_set(root: str, workers: Optional[int] = None) -> CheckReport:
@@ -56,15 +58,31 @@ def check_set(root: str, workers: Optional[int] = None) -> CheckReport:
     made_here = os.path.isfile(os.path.join(folder, 'prepared.json'))
     splits: List[SplitReport] = []
     first: Dict[Tuple[str, object], Tuple[str, str]] = {}
+    seen: Dict[str, Dict[str, _Image]] = {}
     for name in names:
         splits.append(SplitReport(name))
-        for what, value, face in _check_split(folder, splits[-1], made_here, workers or os.cpu_count() or 1):
-            other, other_face = first.setdefault((what, value), (name, face))
+        identities, images = _check_split(folder, splits[-1], made_here, workers or os.cpu_count() or 1)
+        for other, other_images in seen.items():
             if _stem(other) != _stem(name):  # an LMDB and a folder may hold the same split
+                _check_near_copies(other, other_images, name, images, between)
+        seen[name] = images
+        for what, value, face in identities:
+            other, other_face = first.setdefault((what, value), (name, face))
+            if _stem(other) != _stem(name):
                 # dic-prepare names faces after photographs; other sets may number each split from 1
                 may_be = what == 'name' and not made_here
                 between.add(f'same {what} in two splits', f'{other}/{other_face} and {name}/{face}', warning=may_be)
     return CheckReport(splits, between)
+
+
+def _check_near_copies(first: str, first_images: Dict[str, _Image], second: str, second_images: Dict[str, _Image],
+                       between: SplitReport) -> None:
+    names, others = list(second_images), list(first_images)
+    prints = [[image.fingerprint for image in images.values()] for images in (second_images, first_images)]
+    for row, column in near_pairs(*prints):
+        name, other = names[row], others[column]
+        if second_images[name].digest != first_images[other].digest:  # which is reported as such
+            between.add('nearly the same picture in two splits', f'{first}/{other} and {second}/{name}', warning=True)
 
 
 def _find_splits(root: str, between: SplitReport) -> Tuple[str, List[str]]:
@@ -112,13 +130,14 @@ def _annotation_file(images: str) -> str:
     return os.path.join(images, inside[0]) if len(inside) == 1 and not os.path.isfile(beside) else beside
 
 
-def _check_split(folder: str, split: SplitReport, made_here: bool, workers: int) -> List[_Identity]:
+def _check_split(folder: str, split: SplitReport, made_here: bool,
+                 workers: int) -> Tuple[List[_Identity], Dict[str, _Image]]:
     root = os.path.join(folder, split.name)
     lq_root = re.sub(r'(\.lmdb)?$', r'_lq\1', root, count=1)
     is_train = _stem(split.name) == 'train'
     plain = _open(split, 'cannot be opened', root)
     if plain is None:
-        return []
+        return [], {}
     faces = _open(split, 'annotation file does not fit', root, annotation_file=_annotation_file(root)) or plain
     names = faces.files.names
     split.num_images = len(names)
@@ -144,7 +163,7 @@ def _check_split(folder: str, split: SplitReport, made_here: bool, workers: int)
         _check_eyes(faces.annotations, split)
         if faces.annotations.source is not None:
             identities += [('photograph', source, source) for source in faces.annotations.source.tolist()]
-    return identities
+    return identities, images
 
 
 def _open(split: SplitReport, problem: str, root: str, annotation_file: Optional[str] = None) -> Optional[FaceSet]:
@@ -199,7 +218,7 @@ def _read_meta_info(files: FaceFiles) -> Dict[str, Size]:
 def _check_pairs(images: Dict[str, _Image], lq_images: Dict[str, _Image], made_here: bool, split: SplitReport) -> None:
     usual = None
     for name in filter(lq_images.__contains__, images):
-        (size, _, shrunk), lq = images[name], lq_images[name]
+        (size, _, shrunk, _), lq = images[name], lq_images[name]
         scale = size[0] // lq.size[0]
         usual = usual or (None if shrunk is None else scale)
         if shrunk is None:
@@ -243,7 +262,7 @@ def _read_image(row: int) -> Union[_Image, str]:
     lq_width, lq_height = lq_sizes.get(name, (width, height))
     scale = width // lq_width
     fits = scale > 1 and (width, height) == (lq_width * scale, lq_height * scale)
-    return _Image((width, height), _digest(img), _digest(make_lq(img, scale)) if fits else None)
+    return _Image((width, height), _digest(img), _digest(make_lq(img, scale)) if fits else None, fingerprint(img))
 
 
 def _digest(img: np.ndarray) -> bytes:

@@ -12,10 +12,12 @@ from basicsr.utils.lmdb_util import LmdbMaker
 from tqdm import tqdm
 
 from dic_plugin.data.annotations import FaceAnnotations
+from dic_plugin.data.image_file import decode_rgb
+from dic_plugin.prepare.near_copies import fingerprint, near_pairs
 from dic_plugin.prepare.process import PNG_LEVEL, PreparedFace, SkippedPhoto
 from dic_plugin.utils.atomic_write import write_json
 
-__all__ = ['Counts', 'build_set', 'count', 'load_result', 'save_result', 'write_skipped']
+__all__ = ['Counts', 'build_set', 'count', 'leave_out_copies', 'load_result', 'save_result', 'write_skipped']
 
 SPLITS = ('train', 'val', 'test')
 
@@ -76,6 +78,25 @@ def count(faces: Sequence[PreparedFace],
         padded=sum(any(face.padding) for face in faces),
         several=sum(face.num_faces > 1 for face in faces),
         others=others)
+
+
+def leave_out_copies(results: Dict[str, Union[PreparedFace, SkippedPhoto]]) -> None:
+    """Replace every training face that is nearly the same picture as a test face by the reason to leave it out.
+
+    Args:
+        results: Those of all photographs by the stem of their files; changed.
+    """
+    test, train = [[stem for stem, face in results.items() if isinstance(face, PreparedFace) and face.split == split]
+                   for split in ('test', 'train')]
+    if not test or not train:
+        return
+    prints = [[fingerprint(decode_rgb(Path(f'{stem}.png').read_bytes(), stem)) for stem in stems]
+              for stems in (test, train)]
+    for row, column in near_pairs(*prints):
+        original, copy = results[test[row]], results[train[column]]
+        if isinstance(copy, PreparedFace):
+            reason = f'nearly the same picture as a test photograph ({original.source})'
+            results[train[column]] = SkippedPhoto(copy.source, copy.split, reason)
 
 
 def build_set(folder: str, faces: Dict[str, PreparedFace], skipped: Sequence[SkippedPhoto], order: str, scale: int,

@@ -5,6 +5,7 @@ the settings and, for each finished photograph, its PNG files and a record, whic
 settings continues there. The result depends neither on interruptions nor on the number of workers.
 """
 import os
+import re
 import shutil
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Dict, List, Optional, Tuple, Union
@@ -16,7 +17,15 @@ from tqdm import tqdm
 from dic_plugin.faces.detectors import make_detector
 from dic_plugin.faces.found_face import Detector
 from dic_plugin.faces.photograph import Skipped
-from dic_plugin.prepare.finish import Counts, build_set, count, load_result, save_result, write_skipped
+from dic_plugin.prepare.finish import (
+    Counts,
+    build_set,
+    count,
+    leave_out_copies,
+    load_result,
+    save_result,
+    write_skipped,
+)
 from dic_plugin.prepare.formats import open_annotations
 from dic_plugin.prepare.formats.annotations import BAD_FILE, Annotations
 from dic_plugin.prepare.formats.celeba_text import read_five_points
@@ -25,7 +34,7 @@ from dic_plugin.prepare.photo import Photo
 from dic_plugin.prepare.photographs import list_photographs
 from dic_plugin.prepare.process import CropSettings, PreparedFace, SkippedPhoto, Task, prepare_photo
 from dic_plugin.prepare.settings import describe_settings, read_record
-from dic_plugin.prepare.splits import read_split
+from dic_plugin.prepare.splits import NUMBER, read_split
 from dic_plugin.prepare.workers import worker_map
 from dic_plugin.utils.atomic_write import write_json
 
@@ -75,6 +84,8 @@ def prepare(options: Any) -> Tuple[Counts, bool]:
         if read_record(os.path.join(unfinished, 'settings.json'), settings) is None:
             write_json(os.path.join(unfinished, 'settings.json'), {'settings': settings})
         results = _prepare_photos(unfinished, photos, planner, options)
+        if re.fullmatch(NUMBER, options.split):  # otherwise the user chose the test photographs
+            leave_out_copies(results)
         faces = {stem: result for stem, result in results.items() if isinstance(result, PreparedFace)}
         skipped = [result for result in results.values() if isinstance(result, SkippedPhoto)]
         skipped += [SkippedPhoto(relative, '', reason) for relative, reason in unusable]
@@ -109,7 +120,7 @@ class _Planner:
 
     def __init__(self, options: Any, photos: List[Photo]) -> None:
         self.options = options
-        self.split_of = read_split(options.split, photos, options.seed)
+        self.split_of = read_split(options.split, photos, options.seed, options.group_by)
         self.source: Union[Annotations, Detector] = (
             open_annotations(options.landmarks, photos) if options.landmarks else
             # each worker makes its own, but errors are raised here

@@ -29,6 +29,8 @@ def describe_settings(options: Any, photos: List[Photo], model: Optional[str]) -
     settings['model'] = _describe_path(model) if model else None
     if os.path.isfile(options.split):
         settings['split'] = _describe_path(options.split)
+    if options.group_by and os.path.isfile(options.group_by):
+        settings['group_by'] = _describe_path(options.group_by)
     if options.check_points:
         settings['check_points'] = _describe_path(options.check_points)
     else:

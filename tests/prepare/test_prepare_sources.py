@@ -87,6 +87,26 @@ def test_landmarks_of_every_format_reach_the_crops(tmp_path, scenes, write, orde
     assert assert_landmarks(tmp_path / 'set', expected).order == order
 
 
+def test_a_resized_copy_of_a_test_photograph_is_not_trained_on(tmp_path):
+    scenes = make_photographs(tmp_path / 'photos', 8, (300, 240), 128)
+    for name in list(scenes):  # every photograph has a copy; some fall on different sides
+        img = cv2.imread(str(tmp_path / 'photos' / name))
+        half = cv2.resize(img, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(tmp_path / 'photos' / f'copy_{name}'), half)
+        scale = np.array(half.shape[1::-1]) / img.shape[1::-1]
+        scenes[f'copy_{name}'] = Scene((scenes[name].landmarks + 0.5) * scale - 0.5, None)
+    prepare(tmp_path, '--landmarks', write_pts(tmp_path, scenes), '--split', '4')
+    split = {row['source']: row['split'] for row in read_csv(tmp_path / 'set' / 'faces.csv')}
+    skipped = {row['source']: row['reason'] for row in read_csv(tmp_path / 'set' / 'skipped.csv')}
+    for name, reason in skipped.items():
+        other = name.removeprefix('copy_') if name.startswith('copy_') else f'copy_{name}'
+        assert split[other] == 'test' and reason == f'nearly the same picture as a test photograph ({other})'
+    test = [name for name, side in split.items() if side == 'test']
+    assert len(test) == 4 and len(split) == 16 - len(skipped) and skipped
+    assert not {name.removeprefix('copy_') for name in test} & {
+        name.removeprefix('copy_') for name, side in split.items() if side == 'train'}  # yapf: disable
+
+
 @pytest.mark.parametrize('bad', ['', 'version: 1\nn_points: 39\n{\n1 2\n}\n', '\udcff\udcfe'])
 @pytest.mark.parametrize('number, arguments, code', [(1, (), 0), (2, (), 1), (2, ('--max-failures', '0.5'), 0)])
 def test_bad_landmark_files_are_left_out_until_there_are_too_many(tmp_path, scenes, capsys, bad, number, arguments,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dic_plugin.prepare.photo import Photo
-from dic_plugin.prepare.splits import read_split
+from dic_plugin.prepare.splits import read_groups, read_split
 
 
 def photos_of(names):
@@ -97,3 +97,38 @@ def test_one_photograph_more_changes_at_most_one_other(names, spec):
     names = sorted(names)
     before, after = (read_split(spec, photos_of(some), 0) for some in (names[1:], names))
     assert sum(before[name] != after[name] for name in names[1:]) <= 1
+
+
+PEOPLE = [Photo(f'{who}_{number}', '', f'{who}/{who}_{number}.jpg') for who in 'abcdefgh' for number in range(3)]
+
+
+@given(num_test=st.integers(1, 20), seed=st.integers(0, 50))
+def test_a_persons_photographs_are_on_one_side(num_test, seed):
+    split = read_split(str(num_test), PEOPLE, seed, 'folder')
+    sides = {who: {split[f'{who}_{number}'] for number in range(3)} for who in 'abcdefgh'}
+    assert all(len(side) == 1 for side in sides.values())
+    assert num_test <= Counter(split.values())['test'] < num_test + 3
+
+
+def test_groups_of_a_file(tmp_path):
+    (tmp_path / 'identity_CelebA.txt').write_text('000001.jpg 7\n000002.jpg 8\n000003.jpg 7\n')
+    path = str(tmp_path / 'identity_CelebA.txt')
+    assert read_groups(path, PHOTOS) == {'000001.jpg': '7', '000002.jpg': '8', '000003.jpg': '7'}
+    for seed in range(8):
+        split = read_split('2', PHOTOS, seed, path)
+        assert split['000001'] == split['000003']
+
+
+@pytest.mark.parametrize('spec, group_by, content, message', [
+    ('2', 'missing.txt', None, "--group-by 'missing.txt' is no file"),
+    ('2', 'people.txt', '000001.jpg\n', "people.txt: '000001.jpg' has no person"),
+    ('2', 'people.txt', 'other.jpg 1\n', 'none of the 6 photographs is in a group'),
+    ('2', 'people.txt', ''.join(f'{photo.relative} 1\n' for photo in PHOTOS), 'leaves no photograph for training'),
+    ('train', 'folder', None, "--group-by is for a fraction or number of test photographs; the split is 'train'"),
+])  # yapf: disable
+def test_groups_that_cannot_be_are_named(tmp_path, monkeypatch, spec, group_by, content, message):
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        (tmp_path / 'people.txt').write_text(content)
+    with pytest.raises(ValueError, match=message):
+        read_split(spec, PHOTOS, 0, group_by)
