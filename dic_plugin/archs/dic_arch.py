@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from dic_plugin.archs.attentive_fusion_arch import AttentiveFusion
 from dic_plugin.archs.feedback_hourglass_arch import RGB_MEAN, SIZE_MULTIPLE, FeedbackHourglass
+from dic_plugin.archs.hub_mixin import HubMixin
 from dic_plugin.archs.projection_block import ProjectionBlock, conv_prelu, deconv_prelu
 from dic_plugin.archs.weight_init import init_kaiming
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
@@ -34,12 +35,15 @@ class DICOutput(NamedTuple):
 
 
 @ARCH_REGISTRY.register()
-class DIC(nn.Module):
+class DIC(nn.Module, HubMixin):
     """Face super-resolution in T steps, each guided by the landmarks found on the step before.
 
     Features and heatmaps meet at a quarter of the SR image's height and width: that is the size of the hourglass's
     heatmaps, and the input convolution shuffles its channels up to it (by 2 for x8, by 1 for x4). x2 would need
     features smaller than the input, so upscale is a multiple of 4.
+
+    ``DIC.from_pretrained(folder_or_repository)``, ``save_pretrained(folder)`` and ``push_to_hub(repository)`` are those
+    of the Hugging Face Hub (extra ``hub``).
 
     Args:
         num_in_ch: channels of the input, 3: the network subtracts the published RGB mean.

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 import json
 import os
+import shutil
 from contextlib import contextmanager
 from typing import Any, Iterator, Union
 from uuid import uuid4
@@ -9,6 +10,8 @@ from uuid import uuid4
 @contextmanager
 def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
     """Yield a temporary name beside ``path``; the file written there replaces it at the end, or is removed on an error.
+
+    A folder made there takes the place of none.
 
     Raises:
         OSError: the file cannot take its place. What was there before is then unchanged.
@@ -19,7 +22,9 @@ def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
         yield temporary
         os.replace(temporary, path)
     finally:
-        if os.path.exists(temporary):
+        if os.path.isdir(temporary):
+            shutil.rmtree(temporary)
+        elif os.path.exists(temporary):
             os.remove(temporary)
 
 

@@ -5,6 +5,7 @@ traceback from deep inside for a wrong value. Nothing here changes the options g
 """
 import difflib
 import inspect
+from functools import partial
 from typing import Any, Callable, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -260,7 +261,9 @@ class _Check:
               extra: Sequence[str] = ()) -> Dict[str, Any]:  # yapf: disable
         """Refuse what ``target`` does not take and name what it needs. ``supplied``: arguments that BasicSR gives it;
         ``extra``: keys that others read from the same place."""
-        parameters = inspect.signature(target).parameters.values()
+        # of a class, __init__: the mixin of the Hugging Face Hub has a __new__ that takes anything
+        constructor = partial(target.__init__, None) if inspect.isclass(target) else target
+        parameters = inspect.signature(constructor).parameters.values()
         named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in supplied]
         kinds = {'type': None, **dict.fromkeys(extra), **{p.name: _kind_of(p) for p in named}}
         exact = target.__module__.startswith('dic_plugin.') or all(p.kind is not p.VAR_KEYWORD for p in parameters)
