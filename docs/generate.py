@@ -1,7 +1,7 @@
 """MkDocs hook: writes the pages of the site that are made of other files of the repository; see mkdocs.yml.
 
-README.md, CONTRIBUTING.md and CHANGELOG.md become pages; ``reference/`` holds the help texts of the installed commands,
-the shipped option files and one page of docstrings per package.
+README.md, CONTRIBUTING.md, CHANGELOG.md and the model card become pages; ``reference/`` holds the help texts of the
+installed commands, the shipped option files and one page of docstrings per package.
 """
 import contextlib
 import io
@@ -14,7 +14,12 @@ from typing import Any, Dict
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = {'README.md': 'index.md', 'CONTRIBUTING.md': 'contributing.md', 'CHANGELOG.md': 'changelog.md'}
+PAGES = {
+    'dic_plugin/weights/README.md': 'weights.md',
+    'README.md': 'index.md',
+    'CONTRIBUTING.md': 'contributing.md',
+    'CHANGELOG.md': 'changelog.md'
+}
 PACKAGES = ('archs', 'losses', 'data', 'models', 'metrics', 'landmarks', 'faces', 'inference', 'checkpoints',
             'evaluation')
 CSS = '.wy-nav-content {max-width: 75em} .wy-table-responsive table td {white-space: normal}\n'
@@ -37,7 +42,7 @@ def help_text(command: str, entry_point: str) -> str:
 
 def repository_page(name: str) -> str:
     """Return a file of the repository's root with its links turned into those of the site."""
-    text = (ROOT / name).read_text(encoding='utf-8').replace('](docs/', '](')
+    text = re.sub(r'\]\((\.\./)*docs/', '](', (ROOT / name).read_text(encoding='utf-8'))
     for source, page in PAGES.items():
         text = text.replace(f']({source}', f']({page}')
     return text

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 DATA = Path(__file__).resolve().parents[1] / 'data'
 GOLDEN = json.loads((DATA / 'golden.json').read_text())
 GOLDEN_HASH = json.loads((DATA / 'golden_hash.json').read_text())
+GOLDEN_RIVALS = json.loads((DATA / 'golden_rivals.json').read_text())  # the entries of the hash
 
 
 def published_shapes(network: str) -> 'OrderedDict[str, Tuple[int, ...]]':
     """Keys and shapes of a published state dict, in registration order."""
-    with open(DATA / 'keys.tsv', newline='') as file:
-        rows = [row for row in csv.DictReader(file, delimiter='\t') if row['network'] == network]
+    rows: List[Dict[str, str]] = []
+    for name in ('keys.tsv', 'keys_rivals.tsv'):
+        with open(DATA / name, newline='') as file:
+            rows += [row for row in csv.DictReader(file, delimiter='\t') if row['network'] == network]
     return OrderedDict((row['key'], tuple(int(size) for size in row['shape'].split(',') if size)) for row in rows)
 
 

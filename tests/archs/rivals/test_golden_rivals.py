@@ -1,0 +1,117 @@
+"""The rivals against figures measured on published implementations, in float64 (tests/data/golden_rivals.json)."""
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dic_plugin.archs.rivals import RDN, SRFBN, SRResNet, URDGNDiscriminator, URDGNGenerator
+from helpers.reference import GOLDEN_RIVALS, assert_digest, hash_fill, published_shapes, wave_input
+
+RTOL = 1e-6
+FIXED = ('sub_mean.', 'add_mean.')  # mean shifts, which are buffers here
+
+
+def filled(network, entry):
+    """The network in float64 with the reference's values, and the names of its tensors by published name."""
+    shapes = published_shapes(entry['keys'])
+    values = hash_fill(shapes, lambda key: entry['gain'])
+    published = [key for key in shapes if not key.startswith(FIXED)]
+    own = list(network.state_dict())
+    assert [tuple(shapes[key]) for key in published] == [tuple(network.state_dict()[key].shape) for key in own]
+    network.load_state_dict({name: values[key] for name, key in zip(own, published)})
+    assert sum(p.numel() for p in network.parameters()) == entry.get('params_trainable', entry['params'])
+    return network.double(), dict(zip(published, own))
+
+
+def assert_training(network, names, loss, record):
+    loss.backward()
+    assert loss.item() == pytest.approx(record['value'], rel=RTOL)
+    parameters = dict(network.named_parameters())
+    for key, norm in record['grad_l2'].items():
+        assert parameters[names[key]].grad.norm().item() == pytest.approx(norm, rel=RTOL)
+
+
+@pytest.mark.parametrize('name', [
+    'SRFBN_small_x8',
+    'SRFBN-S_x8',
+    pytest.param('SRFBN_x8', marks=pytest.mark.slow),
+])
+def test_srfbn(name):
+    entry = GOLDEN_RIVALS[f'{name}_hash']
+    config = entry['config']
+    network, names = filled(
+        SRFBN(num_feat=config['num_features'], num_groups=config['num_groups'], num_steps=config['num_steps']), entry)
+    # the published bias, in float32: L1's gradient jumps where an image is that near to its target
+    network.mean.copy_((255 * torch.tensor([0.4488, 0.4371, 0.4040])).double().view(3, 1, 1) / 255)
+    images = network((127.5 + 255 * wave_input(entry['input_shape']).float().double()) / 255, return_steps=True)
+    for image, digest in zip(images, entry['sr']):
+        assert_digest(255 * image, digest, RTOL)
+    target = 127.5 + 255 * (0.8 * wave_input(list(images[0].shape))).float().double()
+    loss = sum(F.l1_loss(255 * image, target) for image in images)
+    assert_training(network, names, loss, entry['training'])
+
+
+@pytest.mark.parametrize('name', [
+    'RDN_small_x4',
+    'RDN_small_x8',
+    pytest.param('RDN_x4', marks=pytest.mark.slow),
+    pytest.param('RDN_x8', marks=pytest.mark.slow),
+])
+def test_rdn(name):
+    entry = GOLDEN_RIVALS[f'{name}_hash']
+    config = entry['config']
+    sizes = dict(num_feat=config['num_features'], num_block=config['num_blocks'], num_layer=config['num_layers'])
+    network, names = filled(RDN(upscale=int(name[-1]), **sizes), entry)
+    output = network(wave_input(entry['input_shape']).float().double())
+    assert_digest(output, entry['output'], RTOL)
+    target = (0.8 * wave_input(list(output.shape))).float().double()
+    assert_training(network, names, F.l1_loss(output, target), entry['training'])
+
+
+def bgr(shape):
+    """The reference's input as RGB in [0, 1]: the network turns it to BGR in [-1, 1]."""
+    return (wave_input(shape).float().double().flip(1) + 1) / 2
+
+
+@pytest.mark.parametrize('mode', ['eval', 'train'])
+def test_urdgn_generator(mode):
+    entry = GOLDEN_RIVALS['URDGN_G_hash']
+    network, names = filled(URDGNGenerator(), entry)
+    record = entry['training'][mode]
+    output = 2 * network.train(mode == 'train')(bgr(entry['input_shape'])).flip(1) - 1
+    if mode == 'eval':
+        assert_digest(output, entry['output'], RTOL)
+    target = (0.8 * wave_input(list(output.shape))).float().double()
+    assert_training(network, names, F.mse_loss(output, target), record)
+    for key, norm in record.get('after_one_pass_l2', {}).items():
+        assert network.state_dict()[names[key]].norm().item() == pytest.approx(norm, rel=RTOL)
+
+
+def test_urdgn_discriminator():
+    entry = GOLDEN_RIVALS['URDGN_D_hash']
+    network, names = filled(URDGNDiscriminator(), entry)
+    output = torch.sigmoid(network.eval()(bgr(entry['input_shape'])))
+    assert_digest(output, entry['output'], RTOL)
+    assert_training(network, names, F.binary_cross_entropy(output, torch.ones_like(output)), entry['training'])
+
+
+def test_spatial_dropout_drops_whole_maps_and_scales_nothing_in_training():
+    torch.manual_seed(0)
+    dropout = URDGNDiscriminator().features[3].train()
+    kept = dropout(torch.ones(50, 40, 2, 2)).flatten(2)
+    assert torch.equal(kept.unique(), torch.tensor([0., 1.])) and torch.equal(kept.amin(2), kept.amax(2))
+    assert kept.mean().item() == pytest.approx(0.8, abs=0.03)
+
+
+def test_srresnet_goes_on_where_basicsrs_ends():
+    """Its x4 part is that of MSRResNet: a third stage that only repeats pixels gives the x4 image enlarged."""
+    network = SRResNet(num_feat=8, num_block=2).eval()
+    assert network(torch.rand(2, 3, 16, 16)).shape == (2, 3, 128, 128)
+    assert sum(p.numel() for p in SRResNet().parameters()) == 1_517_571 + 64 * 256 * 9 + 256
+    with pytest.raises(ValueError, match='upscale=4; expected 8'):
+        SRResNet(upscale=4)
+
+
+@pytest.mark.parametrize('network, upscale', [(RDN, 5), (SRFBN, 3)])
+def test_other_factors_are_refused(network, upscale):
+    with pytest.raises(ValueError, match=f'upscale={upscale}; expected'):
+        network(upscale=upscale)
