@@ -1,9 +1,12 @@
 """The rivals against figures measured on published implementations, in float64 (tests/data/golden_rivals.json)."""
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from dic_plugin.archs.rivals import RDN, SRFBN, SRResNet, URDGNDiscriminator, URDGNGenerator
+from dic_plugin.archs.rivals import RDN, SRFBN, SPARNet, SRResNet, URDGNDiscriminator, URDGNGenerator
+from dic_plugin.archs.rivals.enlarge import enlarge
 from helpers.reference import GOLDEN_RIVALS, assert_digest, hash_fill, published_shapes, wave_input
 
 RTOL = 1e-6
@@ -65,6 +68,33 @@ def test_rdn(name):
     assert_digest(output, entry['output'], RTOL)
     target = (0.8 * wave_input(list(output.shape))).float().double()
     assert_training(network, names, F.l1_loss(output, target), entry['training'])
+
+
+@pytest.mark.parametrize('name, options', [
+    ('SPARNet-Light-Attn3D', dict(num_block=1, attention_3d=True)),
+    pytest.param('SPARNet', {}, marks=pytest.mark.slow),
+])  # yapf: disable
+@pytest.mark.parametrize('mode', ['eval', 'train'])
+def test_sparnet(name, options, mode):
+    entry = GOLDEN_RIVALS[f'{name}_hash']
+    record = entry['training'].get(mode, entry['training'])
+    if record['mode'] != mode:
+        pytest.skip('no figures of this mode')
+    network, names = filled(SPARNet(**options), entry)
+    output = network.train(mode == 'train').restore(wave_input(entry['input_shape']).float().double())
+    if mode == 'eval':
+        assert_digest(output, entry['output'], RTOL)
+    target = (0.8 * wave_input(list(output.shape))).float().double()
+    assert_training(network, names, F.l1_loss(output, target), record)
+    for key, norm in record.get('after_one_pass_l2', {}).items():
+        assert network.state_dict()[names[key]].norm().item() == pytest.approx(norm, rel=RTOL)
+
+
+def test_enlargement_is_pillows():
+    image = Image.fromarray(np.random.RandomState(0).randint(0, 256, (16, 16), np.uint8)).convert('F')
+    expected = np.asarray(image.resize((128, 128), Image.Resampling.BICUBIC))
+    found = enlarge(torch.from_numpy(np.array(image))[None, None], 8)[0, 0].numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def bgr(shape):
