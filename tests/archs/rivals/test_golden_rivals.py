@@ -5,7 +5,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from dic_plugin.archs.rivals import RDN, SRFBN, SPARNet, SRResNet, URDGNDiscriminator, URDGNGenerator
+from dic_plugin.archs.rivals import RDN, SRFBN, FSRNet, SPARNet, SRResNet, URDGNDiscriminator, URDGNGenerator
 from dic_plugin.archs.rivals.enlarge import enlarge
 from helpers.reference import GOLDEN_RIVALS, assert_digest, hash_fill, published_shapes, wave_input
 
@@ -86,6 +86,27 @@ def test_sparnet(name, options, mode):
         assert_digest(output, entry['output'], RTOL)
     target = (0.8 * wave_input(list(output.shape))).float().double()
     assert_training(network, names, F.l1_loss(output, target), record)
+    for key, norm in record.get('after_one_pass_l2', {}).items():
+        assert network.state_dict()[names[key]].norm().item() == pytest.approx(norm, rel=RTOL)
+
+
+@pytest.mark.parametrize('mode', ['eval', 'train'])
+@pytest.mark.parametrize('keypoints, parsing', [(68, 11), (0, 11), (68, 0)])
+def test_fsrnet(keypoints, parsing, mode):
+    entry = GOLDEN_RIVALS[f'FSRNet_h{keypoints}_p{parsing}_hash']
+    record = entry.get('training', {}).get(mode)
+    if mode == 'train' and record is None:
+        pytest.skip('no figures of this mode')
+    network, names = filled(FSRNet(num_keypoints=keypoints, num_parsing=parsing), entry)
+    output = network.train(mode == 'train').restore(wave_input(entry['input_shape']).float().double())
+    for part in ('coarse', 'prior', 'final') if mode == 'eval' else ():
+        if part in entry:
+            assert_digest(getattr(output, part), entry[part], RTOL)
+    if record is None:
+        return
+    image, prior = ((0.8 * wave_input(list(part.shape))).float().double() for part in (output.final, output.prior))
+    loss = F.mse_loss(output.coarse, image) + F.mse_loss(output.final, image) + F.mse_loss(output.prior, prior)
+    assert_training(network, names, loss, record)
     for key, norm in record.get('after_one_pass_l2', {}).items():
         assert network.state_dict()[names[key]].norm().item() == pytest.approx(norm, rel=RTOL)
 
