@@ -61,7 +61,9 @@ def hash_fill(shapes: Dict[str, Tuple[int, ...]], gain: Callable[[str], float]) 
         if key.endswith('num_batches_tracked'):
             state[key] = torch.zeros(shape, dtype=torch.long)
             continue
-        if key.endswith('running_var') or (is_norm and key.endswith('weight')):
+        if key.endswith('weight_orig'):  # PFSR's, which are scaled in use
+            values = np.sqrt(3) * u
+        elif key.endswith('running_var') or (is_norm and key.endswith('weight')):
             values = 1 + 0.1 * u
         elif len(shape) >= 2:
             values = gain(key) * np.sqrt(6 * shape[0] / size) * u

@@ -5,7 +5,17 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from dic_plugin.archs.rivals import RDN, SRFBN, FSRNet, SPARNet, SRResNet, URDGNDiscriminator, URDGNGenerator
+from dic_plugin.archs.rivals import (
+    RDN,
+    SRFBN,
+    FSRNet,
+    PFSRDiscriminator,
+    PFSRGenerator,
+    SPARNet,
+    SRResNet,
+    URDGNDiscriminator,
+    URDGNGenerator,
+)
 from dic_plugin.archs.rivals.enlarge import enlarge
 from helpers.reference import GOLDEN_RIVALS, assert_digest, hash_fill, published_shapes, wave_input
 
@@ -109,6 +119,59 @@ def test_fsrnet(keypoints, parsing, mode):
     assert_training(network, names, loss, record)
     for key, norm in record.get('after_one_pass_l2', {}).items():
         assert network.state_dict()[names[key]].norm().item() == pytest.approx(norm, rel=RTOL)
+
+
+def unit(shape):
+    """The reference's input in [0, 1]: the network turns it to [-1, 1]."""
+    return (wave_input(shape).float().double() + 1) / 2
+
+
+FADES = {'step1': (1, 1), 'step2': (2, 1), 'step3': (3, 1), 'step2_alpha0.3': (2, 0.3), 'step3_alpha0.3': (3, 0.3)}
+
+
+@pytest.mark.parametrize('mode', ['eval', 'train'])
+def test_pfsr_generator(mode):
+    entry = GOLDEN_RIVALS['PFSR_G_hash']
+    network, names = filled(PFSRGenerator(), entry)
+    x = unit(entry['input_shape'])
+    for key, (step, alpha) in FADES.items() if mode == 'eval' else ():
+        with torch.no_grad():
+            assert_digest(2 * network.eval()(x, step, alpha) - 1, entry[key], RTOL)
+    output = 2 * network.train(mode == 'train')(x) - 1
+    target = (0.8 * wave_input(list(output.shape))).float().double()
+    record = entry['training'][mode]
+    assert_training(network, names, F.l1_loss(output, target), record)
+    for key, norm in record.get('after_one_pass_l2', {}).items():
+        assert network.state_dict()[names[key]].norm().item() == pytest.approx(norm, rel=RTOL)
+
+
+def test_pfsr_discriminator():
+    entry = GOLDEN_RIVALS['PFSR_D_hash']
+    network, names = filled(PFSRDiscriminator(), entry)
+    with torch.no_grad():
+        for key, (step, alpha) in FADES.items():
+            assert_digest(network(unit([2, 3, 16 * 2**step, 16 * 2**step]), step, alpha), entry[key], RTOL)
+    assert_training(network, names, network(unit(entry['input_shape'])).mean(), entry['training'])
+
+
+@pytest.mark.slow
+def test_gradient_penalty_of_pfsr():
+    """Gradients of gradients, as its training needs them; the reference's images are in [-1, 1]."""
+    entry = GOLDEN_RIVALS['PFSR_D_hash']
+    network, names = filled(PFSRDiscriminator(), entry)
+    x = wave_input(entry['input_shape']).float().double().requires_grad_()
+    gradient, = torch.autograd.grad(network((x + 1) / 2).sum(), x, create_graph=True)
+    norms = gradient.flatten(1).norm(dim=1)
+    record = entry['gradient_penalty']
+    assert norms.tolist() == pytest.approx(record['norms'], rel=RTOL)
+    assert_training(network, names, (norms - 1).square().mean(), record)
+
+
+def test_pfsr_refuses_what_it_cannot():
+    with pytest.raises(ValueError, match='step=4; expected 1 to 3'):
+        PFSRGenerator(num_feat=8)(torch.rand(1, 3, 16, 16), step=4)
+    with pytest.raises(ValueError, match='the batch has 1 image; expected at least 2'):
+        PFSRDiscriminator(num_feat=8)(torch.rand(1, 3, 128, 128))
 
 
 def test_enlargement_is_pillows():
