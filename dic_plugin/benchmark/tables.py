@@ -12,6 +12,7 @@ from dic_plugin.evaluation.output import DEFINITIONS
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.summary import ERROR_LIMIT, Estimate, estimate
 from dic_plugin.landmarks.errors import ERROR_PROTOCOLS
+from dic_plugin.utils.atomic_write import strict_json
 
 Value = Union[None, float, Estimate]
 
@@ -223,15 +224,4 @@ def json_content(outcome: Outcome, shown: Sequence[Column], date: str) -> Dict[s
         differences=compared,
         quoted=plan.references,
         warnings=outcome.warnings)  # yapf: disable
-    return _strict(content)
-
-
-def _strict(value: Any) -> Any:
-    """Return a value as strict JSON: NaN and infinity become None."""
-    if isinstance(value, Estimate):
-        value = value._asdict()
-    if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_strict(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    return strict_json(content)

@@ -5,8 +5,6 @@
 The results are written to results/benchmark/<name>/: index.html, table.md, table.csv, table.json and plots. Finished
 stages are not repeated, interrupted ones resume, and the row of a failed model gives the reason. See docs/benchmark.md.
 """
-import argparse
-import os
 import signal
 import sys
 from pathlib import Path
@@ -19,13 +17,14 @@ from dic_plugin.benchmark.outcome import run_benchmark
 from dic_plugin.benchmark.plan import read_plan
 from dic_plugin.benchmark.report import write_report
 from dic_plugin.benchmark.workspace import Workspace
+from dic_plugin.cli.arguments import add_shared, command_parser, failed
 from dic_plugin.utils.option_check import OptionError
 from dic_plugin.utils.shipped_options import option_file
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     """Run the command; return 0, 1 if a model failed, 2 for an error in the plan, or 130 after an interruption."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser('dic-benchmark', __doc__)
     parser.add_argument('-opt', type=option_file, required=True, metavar='FILE', help='the benchmark (YAML)')
     parser.add_argument('--models', nargs='+', metavar='NAME', help='only these models and those that they start from')
     parser.add_argument(
@@ -42,10 +41,10 @@ def main(argv: Optional[List[str]] = None) -> int:
         type=int,
         metavar='N',
         help='models at a time on the CPU, sharing its cores. Default: all, at most one per core')
-    parser.add_argument(
-        '-o',
+    add_shared(
+        parser,
+        '-o/--output',
         '--out',
-        type=os.path.expanduser,
         default='results/benchmark',
         metavar='DIR',
         help='default: %(default)s/<name>, with --iterations N <name>_<N>')
@@ -60,7 +59,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         plan = read_plan(args.opt, args.iterations, args.models)
         machine = _machine(args.gpus, args.jobs, len(plan.models))
         # A separate folder, so that a short test does not replace the whole benchmark.
-        workspace = Workspace(Path(args.out) / (f'{plan.name}_{args.iterations}' if args.iterations else plan.name))
+        workspace = Workspace(Path(args.output) / (f'{plan.name}_{args.iterations}' if args.iterations else plan.name))
         with workspace.locked() as machine.kept_open:
             outcome = run_benchmark(plan, workspace, machine, lambda line: print(line, flush=True))
             path = write_report(outcome, workspace)
@@ -68,8 +67,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         print(f'Error in the options: {error}', file=sys.stderr)
         return 2
     except (OSError, ValueError, ImportError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+        return failed(error)
     except KeyboardInterrupt:
         print('Interrupted; the same command continues where it stopped.', file=sys.stderr)
         return 130
@@ -77,11 +75,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     print(f'\n{(workspace.root / "table.md").read_text(encoding="utf-8")}\nThe page: {path}')
-    failed = [row.run.name for row in outcome.rows if row.run.failed]
-    failed += [f'evaluator {each.name}' for each in plan.evaluators if each.name not in outcome.evaluators]
-    if failed:
-        print(f'Failed: {", ".join(dict.fromkeys(failed))}; the same command tries again.', file=sys.stderr)
-    return 1 if failed else 0
+    broken = [row.run.name for row in outcome.rows if row.run.failed]
+    broken += [f'evaluator {each.name}' for each in plan.evaluators if each.name not in outcome.evaluators]
+    if broken:
+        print(f'Failed: {", ".join(dict.fromkeys(broken))}; the same command tries again.', file=sys.stderr)
+    return 1 if broken else 0
 
 
 def _interrupt(*_: Any) -> None:

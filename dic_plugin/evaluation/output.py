@@ -1,6 +1,6 @@
 """Output of an evaluation: printed tables, CSV, JSON and the plot of cumulative errors."""
 import os
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from dic_plugin.evaluation.perceptual import Fid, Lpips, Niqe
 from dic_plugin.evaluation.protocols import PROTOCOLS
 from dic_plugin.evaluation.summary import ERROR_LIMIT, LEVEL, NUM_RESAMPLES, SEED, Estimate, cumulative_curve
 from dic_plugin.landmarks.errors import ERROR_PROTOCOLS
-from dic_plugin.utils.atomic_write import atomic_write, write_json
+from dic_plugin.utils.atomic_write import atomic_write, strict_json, write_json
 
 UNKNOWN = 'not said'
 DEFINITIONS = {
@@ -121,17 +121,9 @@ def write_evaluation(evaluation: Evaluation, path: str, trained_on: Optional[str
         landmarks_compared_with=evaluation.reference,
         error_limit=ERROR_LIMIT,
         bootstrap=dict(level=LEVEL, resamples=NUM_RESAMPLES, seed=SEED),
-        summary=[{key: _strict(value) for key, value in entry.items()} for entry in summary],
-        images=[{key: _strict(value) for key, value in row.items()}
-                for row in _per_image(evaluation).to_dict('records')])  # yapf: disable
-    write_json(path, content)
-
-
-def _strict(value: Any) -> Any:
-    """Return a value as strict JSON."""
-    if not isinstance(value, float) or np.isfinite(value):
-        return value
-    return None if np.isnan(value) else str(value)
+        summary=summary,
+        images=_per_image(evaluation).to_dict('records'))
+    write_json(path, strict_json(content))
 
 
 def plot_curves(evaluation: Evaluation, path: str) -> None:

@@ -1,9 +1,10 @@
 """Files that appear whole or not at all."""
 import json
+import math
 import os
 import shutil
 from contextlib import contextmanager
-from typing import Any, Iterator, Union
+from typing import Any, Iterator, Mapping, Union
 from uuid import uuid4
 
 
@@ -36,6 +37,23 @@ def write_text(path: Union[str, os.PathLike], text: str) -> None:
     """
     with atomic_write(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         file.write(text)
+
+
+def strict_json(value: Any) -> Any:
+    """Return a value as strict JSON knows it: named tuples become objects, NaN None, infinity text.
+
+    >>> strict_json({'psnr': [float('inf'), float('nan'), 1.5]})
+    {'psnr': ['inf', None, 1.5]}
+    """
+    if hasattr(value, '_asdict'):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {key: strict_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def write_json(path: Union[str, os.PathLike], content: Any) -> None:
