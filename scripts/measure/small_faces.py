@@ -11,6 +11,7 @@ landmarks. Faces whose square has less than 128 pixels before, or reaches out of
 quality. Prints a table in Markdown.
 """
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
@@ -108,12 +109,12 @@ def measure(folder: Path, restorer: FaceRestorer, detector: Detector, num: Optio
 def main(argv: Optional[List[str]] = None) -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('photos', type=Path)
-    parser.add_argument('-w', '--weights')
+    parser.add_argument('photos', type=os.path.expanduser)
+    parser.add_argument('-w', '--weights', type=os.path.expanduser)
     parser.add_argument('--num', type=int, help='photographs (default: all)')
     parser.add_argument('--widths', type=int, nargs='+', default=WIDTHS)
     args = parser.parse_args(argv)
-    table = measure(args.photos, FaceRestorer(args.weights, 'cpu'), make_detector('dlib'), args.num, args.widths)
+    table = measure(Path(args.photos), FaceRestorer(args.weights, 'cpu'), make_detector('dlib'), args.num, args.widths)
     judged = table[table.restored.notna()]
     large = judged[judged.quality == 100]
     by_width = large.groupby('width')
