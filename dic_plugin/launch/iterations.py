@@ -4,8 +4,7 @@ BasicSR counts epochs: it rounds the iterations of an epoch up where its loader 
 at the beginning of the saved epoch. Here iterations count, and epochs are only the passes in which the faces come.
 """
 import math
-from functools import partial
-from typing import Any, Dict, Iterator, Mapping, Optional, cast
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, cast
 
 import torch
 from basicsr.data import build_dataloader
@@ -13,6 +12,7 @@ from basicsr.data.data_sampler import EnlargedSampler
 from basicsr.data.prefetch_dataloader import PrefetchGenerator
 from torch.utils.data import DataLoader
 
+from dic_plugin.launch.randomness import SeededFaces
 from dic_plugin.launch.signals import keep_running
 from dic_plugin.models.stock_loop import too_few
 from dic_plugin.utils.option_values import OptionError
@@ -24,7 +24,8 @@ class ResumableSampler(EnlargedSampler):
     """BasicSR's sampler, in the same order for any number of processes, and able to begin in the middle of an epoch.
 
     Processes take turns face by face, so that together they see in every iteration the faces that one process with as
-    large a batch would see.
+    large a batch would see. It yields the number of the face in the whole training, which counts ``total_size`` faces
+    an epoch: SeededFaces finds the image and draws its augmentation by it.
 
     Args:
         dataset: the faces.
@@ -52,7 +53,8 @@ class ResumableSampler(EnlargedSampler):
         generator.manual_seed(self.epoch)
         order = torch.randperm(self.total_size, generator=generator).tolist()
         end = self.total_size - (self.total_size - self.skipped()) % self.num_replicas  # as many for every process
-        return iter([row % len(self.dataset) for row in order[self.skipped() + self.rank:end:self.num_replicas]])
+        first = self.epoch * self.total_size
+        return iter([first + row for row in order[self.skipped() + self.rank:end:self.num_replicas]])
 
 
 def training_loader(train_set: Any, opt: Mapping[str, Any]) -> DataLoader:
@@ -68,9 +70,9 @@ def training_loader(train_set: Any, opt: Mapping[str, Any]) -> DataLoader:
     dataset_opt = opt['datasets']['train']
     ratio = dataset_opt.get('dataset_enlarge_ratio') or 1
     sampler = ResumableSampler(train_set, opt['world_size'], opt['rank'], ratio)
-    loader = build_dataloader(
-        train_set, dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'], sampler=sampler, seed=opt['manual_seed'])
-    loader.worker_init_fn = partial(keep_running, loader.worker_init_fn)
+    faces = SeededFaces(train_set, sampler.total_size, opt['manual_seed'])
+    loader = build_dataloader(faces, dataset_opt, num_gpu=opt['num_gpu'], dist=opt['dist'], sampler=sampler)
+    loader.worker_init_fn = keep_running
     if len(loader) == 0:
         raise OptionError(too_few(len(train_set), ratio, loader.batch_size * opt['world_size']))
     return loader
@@ -103,17 +105,18 @@ class Progress:
         state: the training state from which the run is resumed; None at its beginning. Its ``epoch``, from which
             BasicSR's loop goes on, is brought to the epoch of the next iteration.
         faces_per_iteration: of all processes.
+        seed: called with the number of each iteration before its faces are loaded; see seed_iteration.
 
     Attributes:
         current_iter: the iteration that runs, or the last one.
         total_epochs: the number that the loop is to be given; it ends by itself before.
     """
 
-    def __init__(self, loader: DataLoader, total_iter: int, state: Optional[Dict[str, Any]],
-                 faces_per_iteration: int) -> None:
+    def __init__(self, loader: DataLoader, total_iter: int, state: Optional[Dict[str, Any]], faces_per_iteration: int,
+                 seed: Callable[[int], None]) -> None:
         self.sampler = cast(ResumableSampler, loader.sampler)
         self.total_iter = total_iter
-        self.faces_per_iteration = faces_per_iteration
+        self.faces_per_iteration, self.seed = faces_per_iteration, seed
         self.batches = 0  # of this epoch, since it began or was resumed
         self.first_iter = self.current_iter = 0
         per_epoch = len(loader)
@@ -124,7 +127,8 @@ class Progress:
         remaining = math.ceil(max(0, total_iter - self.current_iter) / per_epoch)
         self.total_epochs = (0 if state is None else state['epoch']) + remaining + 1
         self.prefetcher: Any = None
-        self.between = lambda: None  # called between two iterations
+        self.between: Callable[[], None] = lambda: None  # called between two iterations
+        self.begin: Callable[[int, Any], None] = lambda iteration, batch: None  # called with what an iteration gets
 
     def _position(self, state: Mapping[str, Any], per_epoch: int) -> Any:
         """Return the epoch of the next iteration and the number of its faces that were seen already."""
@@ -157,8 +161,10 @@ class Progress:
     def next(self) -> Any:
         """Return the next batch, or None at the end of an epoch or of the training."""
         self.between()
+        self.seed(self.current_iter + 1)
         batch = None if self.is_finished else self.prefetcher.next()
         if batch is not None:
             self.batches += 1
             self.current_iter += 1
+            self.begin(self.current_iter, batch)
         return batch

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from logging.handlers import MemoryHandler
 from os import path as osp
@@ -25,8 +26,10 @@ from torch import distributed as dist
 from dic_plugin.launch import distributed
 from dic_plugin.launch.command_line import check_command_line, forced_value, normalised
 from dic_plugin.launch.iterations import Progress, TellingPrefetcher, training_loader
+from dic_plugin.launch.randomness import seed_iteration
 from dic_plugin.launch.resume import is_of_another_experiment, load_resume_state
 from dic_plugin.launch.signals import Stopped, StopRequest, ending_children
+from dic_plugin.models.finite import FiniteWatch, NotFiniteError, batch_names
 from dic_plugin.utils.atomic_write import atomic_write
 from dic_plugin.utils.option_check import check_options
 from dic_plugin.utils.option_values import OptionError
@@ -129,7 +132,7 @@ class _Run:
             except OptionError as error:
                 _report(error)
                 return 2
-            except NotSaved as error:
+            except (NotFiniteError, NotSaved) as error:
                 print(f'Error: {error}', file=sys.stderr, flush=True)
                 return 1
             except Stopped as stopped:
@@ -230,8 +233,11 @@ class _Run:
             raise OptionError(str(error) or repr(error)) from error
         if self.is_train:
             faces = self.train_loader.batch_size * opt['world_size']
-            self.progress = Progress(self.train_loader, opt['train']['total_iter'], self.state, faces)
+            seed = partial(seed_iteration, opt['manual_seed'], opt['rank'])
+            self.progress = Progress(self.train_loader, opt['train']['total_iter'], self.state, faces, seed)
             self.progress.between = self._between_iterations
+            if not hasattr(self.model, 'watch'):
+                self._watch_numbers()
             self._watch_validation()
         return opt
 
@@ -335,6 +341,20 @@ class _Run:
         raise Stopped(
             signum, f'Stopped by {name} after iteration {current_iter} of {self.progress.total_iter}; network and '
             f'training state are saved in {self.opt["path"]["experiments_root"]}. --auto_resume goes on.')
+
+    def _watch_numbers(self) -> None:
+        """Do for BasicSR's own models what FaceModel does for ours."""
+        watch, stock = FiniteWatch(self.model), self.model.optimize_parameters
+
+        def begin(iteration: int, batch: Mapping[str, Any]) -> None:
+            watch.iteration, watch.names = iteration, batch_names(batch)
+
+        def optimize_parameters(current_iter: int) -> None:
+            stock(current_iter)
+            watch.check_losses(self.model.log_dict)
+
+        self.progress.begin = begin
+        self.model.optimize_parameters = optimize_parameters
 
     def _watch_validation(self) -> None:
         """Let a single process stop also within a validation. Several wait for its end, as for one another."""

@@ -58,15 +58,13 @@ class StopRequest:
                 signal.signal(signum, signal.SIG_DFL if handler is None else handler)
 
 
-def keep_running(worker_init: Optional[Callable[[int], None]], worker_id: int) -> None:
+def keep_running(_: int) -> None:
     """Start a data-loader worker that does not end by what schedulers and terminals send to all processes of a job.
 
     The training, which gets it as well, still needs its worker up to the end of the iteration.
     """
     for signum in SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
-    if worker_init:
-        worker_init(worker_id)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.checkpoints.files import CheckpointError
 from dic_plugin.models.face_model import FaceModel
+from dic_plugin.models.finite import spread_nan
 from dic_plugin.models.speed_options import float32
 from dic_plugin.utils.option_values import choice, path, whole
 
@@ -81,7 +82,7 @@ class DICModel(FaceModel):
         return l_total
 
     def _step_generator(self, l_total: torch.Tensor, current_iter: int) -> None:
-        self.scaler_g.scale(l_total).backward()
+        self.scaler_g.scale(spread_nan(l_total)).backward()
         if current_iter <= self.release_hourglass_iter:
             # requires_grad would not do, because DDP reads it only once. Without a gradient the optimizer skips them,
             # and the scaler does not check whether they are finite.

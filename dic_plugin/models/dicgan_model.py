@@ -10,6 +10,7 @@ from basicsr.utils import get_root_logger
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.models.dic_model import DICModel
+from dic_plugin.models.finite import spread_nan
 from dic_plugin.models.speed_options import float32, grad_scaler
 from dic_plugin.utils.option_values import whole
 
@@ -83,7 +84,7 @@ class DICGANModel(DICModel):
         for kind, images in (('real', self.gt), ('fake', self.output.detach())):
             pred = self._judge(images)
             l_d = self.cri_gan(pred, kind == 'real', is_disc=True)
-            self.scaler_d.scale(l_d).backward()
+            self.scaler_d.scale(spread_nan(l_d)).backward()
             loss_dict[f'l_d_{kind}'] = l_d
             loss_dict[f'out_d_{kind}'] = pred.detach().mean()
         self.scaler_d.step(self.optimizer_d)

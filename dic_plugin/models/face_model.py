@@ -14,6 +14,7 @@ from dic_plugin.checkpoints.weights import RECORD, training_record
 from dic_plugin.data.face_landmark_dataset import crop_margin
 from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.models.face_validation import FaceValidation, check_found_by
+from dic_plugin.models.finite import FiniteWatch, batch_names
 from dic_plugin.models.speed_options import (
     DTYPES,
     SPEED_KEYS,
@@ -26,7 +27,7 @@ from dic_plugin.models.speed_options import (
 from dic_plugin.models.stock_loop import warn_of_early_end
 from dic_plugin.utils.atomic_write import atomic_write
 from dic_plugin.utils.option_check import check_options
-from dic_plugin.utils.option_values import path, whole
+from dic_plugin.utils.option_values import flag, path, whole
 from dic_plugin.utils.schedule import stretch_schedule, stretch_states
 
 
@@ -39,6 +40,8 @@ class FaceModel(FaceValidation):
         val: evaluator: Weights of a separate network that finds landmarks on the pictures, see LandmarkEvaluator.
             Metrics with ``found_by: evaluator`` use its landmarks, others those of the trained network, which cannot
             judge itself.
+        train: skip_nonfinite: true skips and counts iterations whose gradients are NaN or infinite. Default: false,
+            they end the training, see FiniteWatch.
         amp (top level, as the following): bf16 or fp16 runs networks and perceptual loss under autocast in training,
             validation and testing. Weights, optimizers, EMA, other losses, outputs and the evaluator stay float32. fp16
             needs a GPU and scales gradients; the scales are saved with the optimizers. bf16 needs an Ampere or newer
@@ -51,7 +54,10 @@ class FaceModel(FaceValidation):
             CPU replaces the native operation. Validation during training and EMA are not compiled, because the sizes of
             their batches differ. Testing compiles network_g again for the second size, then for all. Default: false.
     """
-    option_keys = dict(top=SPEED_KEYS, train=dict(heatmap_opt=None), val=dict(batch_size=whole(1), evaluator=path))
+    option_keys = dict(
+        top=SPEED_KEYS,
+        train=dict(heatmap_opt=None, skip_nonfinite=flag),
+        val=dict(batch_size=whole(1), evaluator=path))
 
     def __init__(self, opt: Mapping[str, Any]) -> None:
         opt = check_options(opt, opt['is_train'])  # an unmodified BasicSR does not check
@@ -68,6 +74,8 @@ class FaceModel(FaceValidation):
         super().__init__(deepcopy(opt))
         evaluator = (opt.get('val') or {}).get('evaluator')
         self.evaluator = LandmarkEvaluator(evaluator, self.device) if evaluator else None
+        if self.is_train:
+            self.watch = FiniteWatch(self)
 
     def check_own_options(self, opt: Mapping[str, Any]) -> None:
         """Raise OptionError for values that do not fit together."""
@@ -111,11 +119,16 @@ class FaceModel(FaceValidation):
 
     @master_only
     def save_network(self, net: Any, net_label: str, current_iter: int, param_key: Any = 'params') -> None:
-        """Save weights as BasicSR does, atomically and with a record of the training; a failure is only logged."""
+        """Save weights as BasicSR does, atomically and with a record of the training; a failure is only logged.
+
+        Raises:
+            NotFiniteError: A weight is NaN or infinite; nothing is saved.
+        """
         nets, keys = (value if isinstance(value, list) else [value] for value in (net, param_key))
         content: Dict[str, Any] = {}
         for one, key in zip(nets, keys):
             content[key] = {name: tensor.cpu() for name, tensor in self.get_bare_model(one).state_dict().items()}
+            self.watch.check_weights(content[key], net_label)
         content[RECORD] = training_record(self.opt, net_label.replace('net_', 'network_', 1), self._crop_margin)
         path = osp.join(self.opt['path']['models'],
                         f'{net_label}_{"latest" if current_iter == -1 else current_iter}.pth')
@@ -147,8 +160,14 @@ class FaceModel(FaceValidation):
         super().setup_optimizers()
         self.scaler_g = grad_scaler(self.optimizer_g, self.opt.get('amp'), self.device.type)
 
+    def update_learning_rate(self, current_iter: int, warmup_iter: int = -1) -> None:
+        self.watch.iteration = current_iter
+        super().update_learning_rate(current_iter, warmup_iter)
+
     def feed_data(self, data: Mapping[str, Any]) -> None:
         super().feed_data(data)
+        if self.is_train:
+            self.watch.names = batch_names(data)
         if self.device.type != 'cpu' and uses_channels_last(self.opt, self.device):
             for name in {'lq', 'gt'} & set(data):
                 setattr(self, name, getattr(self, name).contiguous(memory_format=torch.channels_last))
@@ -177,5 +196,6 @@ class FaceModel(FaceValidation):
 
     def _end_iteration(self, loss_dict: Dict[str, torch.Tensor]) -> None:
         self.log_dict = self.reduce_loss_dict(loss_dict)
+        self.watch.check_losses(self.log_dict)
         if self.ema_decay > 0:
             self.model_ema(decay=self.ema_decay)

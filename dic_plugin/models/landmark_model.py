@@ -9,6 +9,7 @@ from dic_plugin.archs.feedback_hourglass_arch import RGB_MEAN
 from dic_plugin.data.hourglass_views import VIEWS, draw_views, make_view
 from dic_plugin.models.face_model import FaceModel
 from dic_plugin.models.face_validation import share_buffers
+from dic_plugin.models.finite import spread_nan
 from dic_plugin.models.speed_options import float32
 from dic_plugin.utils.option_check import unknown
 from dic_plugin.utils.option_values import OptionError, whole
@@ -100,7 +101,7 @@ class LandmarkModel(FaceModel):
         with self.autocast():
             heatmaps = float32(self._heatmaps(self.net_g, views))
         loss_dict: Dict[str, torch.Tensor] = OrderedDict()
-        self.scaler_g.scale(self._heatmap_loss(heatmaps, loss_dict)).backward()
+        self.scaler_g.scale(spread_nan(self._heatmap_loss(heatmaps, loss_dict))).backward()
         self.scaler_g.step(self.optimizer_g)
         self.scaler_g.update()
         self._end_iteration(loss_dict)

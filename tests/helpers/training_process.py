@@ -14,6 +14,7 @@ from helpers.paths import ROOT
 NETWORKS = {
     'train_DIC': dict(num_feat=8, num_groups=1, num_steps=2, hg_num_feat=16, num_fusion_block=1, projection_scale=2),
     'train_hourglass': dict(hg_num_feat=16),
+    'train_landmarks': dict(num_feat=8, num_stacks=1),
 }
 # What a run does: train or test; then every process leaves its weights and last gradients in rank<N>.pth. PREPARE may
 # change something before.
