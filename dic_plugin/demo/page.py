@@ -16,6 +16,7 @@ TITLE = 'DIC: faces, eight times larger'
 INTRODUCTION = """# Faces, eight times larger
 DIC restores a 16x16 face step by step; each step is guided by the landmarks found in the one before.
 Photographs are shrunk to that size first: compare with the original."""
+VISITORS = 100  # who wait or whose faces are kept in memory; further ones are told that the queue is full
 FOLDER = 'GRADIO_TEMP_DIR'  # the variable by which gradio finds its folder for uploads and pictures
 CSS = """
 .message { padding: 0.6em 1em; border-radius: 8px; background: #eef3fb; color: #1f2937; }
@@ -161,17 +162,19 @@ def served(root: str, weights: Optional[str], device: Optional[str], port: Optio
         os.environ[FOLDER] = folder
         page = build_page(root, weights, device)
         try:
-            _, address, _ = page.launch(
-                server_name='127.0.0.1',
-                server_port=port,
-                prevent_thread_lock=True,
-                share=False,
-                ssr_mode=False,
-                quiet=True,
-                show_error=True,
-                max_file_size='50mb',
-                css=CSS,
-                theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']))
+            _, address, _ = page.queue(
+                max_size=VISITORS, default_concurrency_limit=1).launch(
+                    server_name='127.0.0.1',
+                    server_port=port,
+                    prevent_thread_lock=True,
+                    share=False,
+                    ssr_mode=False,
+                    quiet=True,
+                    show_error=True,
+                    max_file_size='50mb',
+                    state_session_capacity=VISITORS,
+                    css=CSS,
+                    theme=gr.themes.Default(font=['system-ui', 'sans-serif'], font_mono=['monospace']))
         except OSError as error:  # gradio names settings of its own
             which = 'all ports from 7860 on are' if port is None else f'port {port} is'
             raise OSError(f'The page cannot be served: {which} taken; expected a free --port.') from error

@@ -8,6 +8,7 @@ from dic_plugin.faces.cautions import Caution, cautions_of
 from dic_plugin.faces.crop import MARGIN, FaceCrop, crop_face
 from dic_plugin.faces.find import find_faces
 from dic_plugin.faces.found_face import Detector
+from dic_plugin.utils.regular_file import open_regular
 
 
 class Skipped(Exception):
@@ -63,7 +64,7 @@ def read_photograph(path: str) -> Picture:
         Skipped: It cannot be read or decoded, with the reason.
     """
     try:
-        with open(path, 'rb') as file:
+        with open_regular(path, 'rb') as file:
             return decode_image(file.read(), 'image')
     except OSError as error:
         raise Skipped(f'cannot be read ({error.strerror})') from error

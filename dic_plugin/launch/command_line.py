@@ -1,11 +1,13 @@
 """The command line and the option file of a run, checked before BasicSR reads them."""
 import argparse
+import re
 from typing import Any, Dict, List, NamedTuple
 
 import yaml
 from basicsr.utils.options import ordered_yaml
 
 from dic_plugin.utils.option_values import OptionError
+from dic_plugin.utils.regular_file import open_regular
 from dic_plugin.utils.shipped_options import option_file
 
 __all__ = ['CommandLine', 'check_command_line', 'forced_value', 'normalised']
@@ -53,6 +55,8 @@ def check_command_line(arguments: List[str]) -> CommandLine:
     if args.opt is None:
         return CommandLine(args.launcher, 'auto', {})  # BasicSR's parser says what is missing
     opt = _load(args.opt)
+    for entry in args.force_yml:
+        _force(opt, entry)
     for section in ('name', 'num_gpu', 'datasets', 'path'):
         if section not in opt:
             raise OptionError(f'{section}: missing in {args.opt}.')
@@ -64,18 +68,19 @@ def check_command_line(arguments: List[str]) -> CommandLine:
         sections.update((f'datasets:{phase}', dataset) for phase, dataset in opt['datasets'].items())
     for section, content in sections.items():
         if not isinstance(content, dict):
-            raise OptionError(f'{section}: expected options (`key: value` lines) in {args.opt}, got {content!r}.')
-    for entry in args.force_yml:
-        _force(opt, entry)
+            raise OptionError(f'{section}: expected options (`key: value` lines), got {content!r}.')
     if not isinstance(opt['name'], str):
         raise OptionError(f"name is {opt['name']!r}; expected text, in quotes where it looks like a number, such as "
                           "'001'.")
+    if opt['name'] in ('', '.', '..') or re.search(r'[/\\\0\n]', opt['name']):
+        raise OptionError(f"name is {opt['name']!r}; expected the name of a folder, which is made in experiments/ or "
+                          'results/.')
     return CommandLine(args.launcher, opt['num_gpu'], dict(opt.get('dist_params') or {}))
 
 
 def _load(path: str) -> Dict[str, Any]:
     try:
-        with open(path, encoding='utf-8-sig') as file:
+        with open_regular(path, encoding='utf-8-sig') as file:
             opt = yaml.load(file, Loader=ordered_yaml()[0])
     except OSError as error:
         raise OptionError(f'-opt {path}: {error.strerror}.') from error

@@ -222,9 +222,17 @@ def _figures(metrics: Mapping[str, Any], row: Row, by_evaluator: Optional[np.nda
     for name, opt in metrics.items():
         landmarks = by_evaluator if opt.get('found_by') == 'evaluator' else row.landmarks
         if landmarks is not None or 'landmarks' not in _needs(opt):
+            _check_border(name, opt, row.image.shape)
             data = dict(img=row.image, img2=face.gt, landmarks=landmarks, gt_landmarks=face.gt_landmarks)
             figures[name] = calculate_metric(data, opt)
     return figures
+
+
+def _check_border(name: str, opt: Mapping[str, Any], shape: Tuple[int, ...]) -> None:
+    border, side = opt.get('crop_border', 0), min(shape[:2])
+    if not 0 <= 2 * border < side:  # the mean of no pixel would be NaN
+        raise OptionError(f'val:metrics:{name}:crop_border is {border}; expected 0 or more, and less than half of the '
+                          f"image's {side} pixels.")
 
 
 def share_buffers(net: torch.nn.Module) -> None:

@@ -181,7 +181,10 @@ def _read_images(faces: FaceSet, split: SplitReport, workers: int, lq_sizes: Dic
     folder = os.path.basename(files.root)
     seen = 0
     try:
-        with worker_map(min(workers, -(-len(files) // CHUNK)), _start_worker, faces, lq_sizes) as run:
+        processes = min(workers, -(-len(files) // CHUNK))
+        if processes == 1 and files.backend != 'lmdb':  # a damaged LMDB may end the process that reads it
+            processes = 0
+        with worker_map(processes, _start_worker, faces, lq_sizes) as run:
             results = tqdm(run(_read_image, range(len(files)), chunksize=CHUNK), folder, len(files), unit='image')
             for seen, (image, name) in enumerate(zip(results, files.names), 1):  # this order exhausts the progress bar
                 if isinstance(image, str):

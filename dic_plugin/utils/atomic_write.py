@@ -22,6 +22,10 @@ def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename == temporary:  # a name that the user has not given
+            raise type(error)(error.errno, error.strerror, os.fspath(path)) from error
+        raise
     finally:
         if os.path.isdir(temporary):
             shutil.rmtree(temporary)

@@ -66,7 +66,7 @@ STOCK_DATASET: Kinds = {
 # What BasicSR's models read, by class: a model's keys are those of all its bases and its own `option_keys`.
 MODELS: Mapping[str, Mapping[str, Kinds]] = {
     'BaseModel': {
-        'train': {'total_iter': whole(1), 'warmup_iter': whole(-1), 'scheduler': None},
+        'train': {'total_iter': whole(1, 10**9), 'warmup_iter': whole(-1), 'scheduler': None},
         'val': {'val_freq': whole(1), 'save_img': flag, 'metrics': None}
     },
     'SRModel': {

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from dic_plugin.faces.found_face import FoundFace
+from dic_plugin.utils.regular_file import open_regular
 
 MODEL_FILE = 'shape_predictor_68_face_landmarks.dat'
 DEBIAN_FOLDER = '/usr/share/dlib'  # package libdlib-data
@@ -47,7 +48,7 @@ class DlibDetector:
         path = _find_model() if model is None else model
         if not os.path.isfile(path):
             raise FileNotFoundError(f'The landmark predictor {path!r} does not exist: {HOW_TO_GET}.')
-        with open(path, 'rb') as file:
+        with open_regular(path, 'rb') as file:
             if file.read(3) == b'BZh':  # as dlib.net offers it
                 raise ValueError(f'{path}: is packed; `bunzip2 {os.path.basename(path)}` makes the predictor of it.')
         try:

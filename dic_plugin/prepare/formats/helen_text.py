@@ -16,6 +16,7 @@ from dic_plugin.landmarks.layouts import ORDERS
 from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.text import parse_numbers, read_lines
 from dic_plugin.prepare.photo import Photo
+from dic_plugin.utils.regular_file import open_regular
 
 __all__ = ['open_helen', 'read_helen']
 
@@ -54,7 +55,7 @@ def open_helen(path: str, files: Sequence[str], photos: Sequence[Photo]) -> Anno
 
 
 def _image_name(path: str) -> str:
-    with open(path, encoding='utf-8-sig') as file:
+    with open_regular(path, encoding='utf-8-sig') as file:
         try:
             name = file.readline(1000).strip()
         except UnicodeDecodeError as error:

@@ -19,6 +19,7 @@ from dic_plugin.landmarks.layouts import ORDERS
 from dic_plugin.prepare.formats.annotations import Annotations
 from dic_plugin.prepare.formats.text import parse_numbers
 from dic_plugin.prepare.photo import Photo
+from dic_plugin.utils.regular_file import open_regular
 
 __all__ = ['OpenFaceTable', 'open_openface_files', 'open_openface_table', 'read_openface']
 
@@ -144,7 +145,7 @@ def read_openface(path: str) -> OpenFaceTable:
 def _rows(path: str) -> Iterator[Tuple[int, List[str]]]:
     """Yield the header and the rows that follow, with their line numbers."""
     num_fields = None
-    with open(path, newline='', encoding='utf-8-sig') as file:
+    with open_regular(path, newline='', encoding='utf-8-sig') as file:
         try:
             heading = file.readline()
             file.seek(0)

@@ -14,6 +14,8 @@ from typing import Any, Callable, Dict, Iterator, NoReturn, Tuple
 
 import numpy as np
 
+from dic_plugin.utils.regular_file import open_regular
+
 __all__ = ['load_plain_pickle']
 
 Names = Dict[str, Callable[..., Any]]
@@ -37,7 +39,7 @@ def load_plain_pickle(path: str) -> Any:
         ValueError: The file is no pickle, takes too much memory, or asks for anything but plain data. The message names
             the file and the class or function that it asks for, if any. Nothing was executed.
     """
-    with open(path, 'rb') as file:
+    with open_regular(path, 'rb') as file:
         try:
             with _bounded(os.fstat(file.fileno()).st_size):
                 return _PlainUnpickler(file, encoding='latin1').load()

@@ -2,6 +2,8 @@
 from itertools import islice
 from typing import List, Optional, Sequence, Tuple
 
+from dic_plugin.utils.regular_file import open_regular
+
 __all__ = ['parse_numbers', 'read_lines']
 
 
@@ -13,7 +15,7 @@ def read_lines(path: str, most: Optional[int] = None) -> List[Tuple[int, str]]:
     Raises:
         ValueError: the file is not text in UTF-8.
     """
-    with open(path, encoding='utf-8-sig') as file:
+    with open_regular(path, encoding='utf-8-sig') as file:
         try:
             lines = [(number, line.strip()) for number, line in enumerate(islice(file, most), 1)]
         except UnicodeDecodeError as error:

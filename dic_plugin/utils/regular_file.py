@@ -1,0 +1,19 @@
+"""Opening of files that users name, which may be pipes and devices that never end."""
+import errno
+import os
+import stat
+from typing import IO, Any, Union
+
+__all__ = ['open_regular']
+
+
+def open_regular(path: Union[str, os.PathLike], mode: str = 'r', **settings: Any) -> IO[Any]:
+    """Open a file to read, as ``open`` does.
+
+    Raises:
+        OSError: As ``open``, or it is a pipe, a socket or a device, of which reading might never end.
+    """
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(errno.EINVAL, 'is no regular file but a pipe, socket or device', os.fspath(path))
+    return open(path, mode, **settings)
