@@ -21,7 +21,7 @@ def worker_map(workers: int, initializer: Callable[..., None], *initargs: Any) -
     """
     if workers == 0:
         initializer(*initargs)
-        yield map
+        yield lambda function, *iterables, chunksize=1: map(function, *iterables)
         return
     # Not fork: OpenCV deadlocks in a fork of a process that has its threads. OpenCV 5 starts them when it is imported,
     # which the fork server does, too, unless it is told not to.

@@ -100,12 +100,12 @@ def test_models_are_looked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'path', [str(tmp_path)])
     monkeypatch.delitem(sys.modules, 'face_recognition_models', raising=False)
     monkeypatch.setattr(dlib_detector, 'DEBIAN_FOLDER', str(debian))
-    assert dlib_detector._find_model() == str(package / 'models' / dlib_detector.MODEL_FILE)
+    assert dlib_detector.find_model(dlib_detector.MODEL_FILE) == str(package / 'models' / dlib_detector.MODEL_FILE)
     os.remove(package / 'models' / dlib_detector.MODEL_FILE)
-    assert dlib_detector._find_model() == str(debian / dlib_detector.MODEL_FILE)
+    assert dlib_detector.find_model(dlib_detector.MODEL_FILE) == str(debian / dlib_detector.MODEL_FILE)
     os.remove(debian / dlib_detector.MODEL_FILE)
     with pytest.raises(FileNotFoundError, match=r"not installed: `pip install 'dic_plugin\[faces\]'` .* --model"):
-        dlib_detector._find_model()
+        dlib_detector.find_model(dlib_detector.MODEL_FILE)
 
 
 def test_no_dlib(monkeypatch):

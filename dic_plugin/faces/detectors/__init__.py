@@ -6,10 +6,18 @@ without it.
 """
 from typing import Callable, Dict, Optional
 
+from dic_plugin.faces.detectors.dlib_cnn_detector import DlibCnnDetector
 from dic_plugin.faces.detectors.dlib_detector import DlibDetector
+from dic_plugin.faces.detectors.mediapipe_detector import MediaPipeDetector
+from dic_plugin.faces.detectors.yunet_detector import YuNetDetector
 from dic_plugin.faces.found_face import Detector
 
-DETECTORS: Dict[str, Callable[..., Detector]] = {'dlib': DlibDetector}
+DETECTORS: Dict[str, Callable[[Optional[str]], Detector]] = {
+    'dlib': DlibDetector,
+    'dlib_cnn': DlibCnnDetector,
+    'mediapipe': MediaPipeDetector,
+    'yunet': YuNetDetector
+}
 
 
 def make_detector(name: str, model: Optional[str] = None) -> Detector:

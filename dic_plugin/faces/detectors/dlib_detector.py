@@ -1,7 +1,7 @@
 """dlib: its HOG detector of frontal faces, and its predictor of the 68 iBUG points (Kazemi and Sullivan, CVPR 2014)."""
 import importlib.util
 import os
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from dic_plugin.utils.regular_file import open_regular
 MODEL_FILE = 'shape_predictor_68_face_landmarks.dat'
 DEBIAN_FOLDER = '/usr/share/dlib'  # package libdlib-data
 HOW_TO_GET = (f"`pip install 'dic_plugin[faces]'` brings dlib and its 68-point predictor; a predictor that you have "
-              f'({MODEL_FILE}) is named by --model')
+              f'({MODEL_FILE}) is named by --model; where dlib cannot be built, `pip install dlib-bin` brings it built')
 
 # Run time is proportional to the number of pixels. Enlarged once, the detector finds faces from 40 pixels in a
 # photograph of this size: of larger ones, those that fill at least 1/25 of the longer side.
@@ -45,7 +45,7 @@ class DlibDetector:
             import dlib
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(f'dlib is not installed: {HOW_TO_GET}.') from error
-        path = _find_model() if model is None else model
+        path = find_model(MODEL_FILE) if model is None else model
         if not os.path.isfile(path):
             raise FileNotFoundError(f'The landmark predictor {path!r} does not exist: {HOW_TO_GET}.')
         with open_regular(path, 'rb') as file:
@@ -65,6 +65,12 @@ class DlibDetector:
         self.described = f'dlib with {path}'
         self.model: Optional[str] = path
 
+    def _squares(self, img: np.ndarray) -> List[Tuple[np.ndarray, float]]:
+        """Return the first and last column and row of the faces' squares in uint8 RGB, and the confidence of each."""
+        rectangles, scores, _ = self._detector.run(img, self._upsample)
+        return [(np.array([each.left(), each.top(), each.right(), each.bottom()]), score)
+                for each, score in zip(rectangles, scores)]  # yapf: disable
+
     def find(self, img: np.ndarray) -> List[FoundFace]:
         """Return all faces of a photograph, uint8 RGB (H, W, 3), those of highest confidence first."""
         img = seen = np.ascontiguousarray(img)
@@ -74,26 +80,28 @@ class DlibDetector:
             size = (max(round(width / zoom), 1), max(round(height / zoom), 1))
             seen = cv2.resize(img, size, interpolation=cv2.INTER_AREA)
         zooms = np.array([width / seen.shape[1], height / seen.shape[0]] * 2)
-        rectangles, scores, _ = self._detector.run(seen, self._upsample)
         faces = []
-        for rectangle, score in zip(rectangles, scores):
-            sides = np.array([rectangle.left(), rectangle.top(), rectangle.right(), rectangle.bottom()])
+        for sides, score in sorted(self._squares(seen), key=lambda found: -found[1]):
             sides = np.round((sides + 0.5) * zooms - 0.5).astype(int)
             parts = self._predictor(img, self._rectangle(*sides.tolist())).parts()
             faces.append(FoundFace(np.array([(part.x, part.y) for part in parts], np.float64), confidence=score))
         return faces
 
 
-def _find_model() -> str:
+def find_model(name: str) -> str:
+    """Return the path of a model of dlib that is installed.
+
+    Raises:
+        FileNotFoundError: There is none of this name.
+    """
     # located without an import, which would need pkg_resources, absent from recent setuptools
     spec = importlib.util.find_spec('face_recognition_models')
     package = (spec and spec.submodule_search_locations) or []
     paths = [
-        os.path.join(folder, MODEL_FILE)
-        for folder in (*(os.path.join(root, 'models') for root in package), DEBIAN_FOLDER)
+        os.path.join(folder, name) for folder in (*(os.path.join(root, 'models') for root in package), DEBIAN_FOLDER)
     ]
     for path in paths:
         if os.path.isfile(path):
             return path
-    raise FileNotFoundError(f"dlib's 68-point predictor is not installed: {HOW_TO_GET}. On Debian, the package "
-                            f'libdlib-data has it too. Looked for {", ".join(paths)}.')
+    raise FileNotFoundError(f'{name} is not installed: {HOW_TO_GET}. On Debian, the package libdlib-data has it too. '
+                            f'Looked for {", ".join(paths)}.')
