@@ -46,8 +46,10 @@ class FaceFiles:
             raise FileNotFoundError(
                 f'The data root {root!r} does not exist; expected a folder of face crops (PNG) or an '
                 f'LMDB of them (*.lmdb): {HOW_TO_PREPARE}.')
-        if self.backend == 'lmdb' and not meta_info_file:
-            meta_info_file = os.path.join(root, 'meta_info.txt')
+        if self.backend == 'lmdb':
+            if not os.path.isfile(os.path.join(root, 'data.mdb')):
+                raise FileNotFoundError(f'{root!r} holds no file data.mdb; expected an LMDB: {HOW_TO_PREPARE}.')
+            meta_info_file = meta_info_file or os.path.join(root, 'meta_info.txt')
         files = _read_meta_info(meta_info_file) if meta_info_file else sorted(
             path for path in scandir(root) if path.lower().endswith(IMAGE_EXTENSIONS))
         if not files:
