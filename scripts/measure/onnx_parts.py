@@ -1,6 +1,7 @@
-"""Speed of an exported network in ONNX Runtime and in PyTorch: one process, interleaved, medians."""
+"""Speed of an exported network in ONNX Runtime, OpenVINO and PyTorch: one process, interleaved, medians."""
 import time
-from typing import Callable, List, NamedTuple, Optional, Sequence
+from importlib.util import find_spec
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
 
@@ -14,16 +15,12 @@ class Speed(NamedTuple):
 
     Attributes:
         batch: faces per call.
-        pytorch, onnx: seconds per call, medians over the rounds.
+        pytorch, onnx, openvino: seconds per call, medians over the rounds; of OpenVINO None if it is not installed.
     """
     batch: int
     pytorch: float
     onnx: float
-
-    @property
-    def ratio(self) -> float:
-        """Speed of ONNX Runtime divided by that of PyTorch."""
-        return self.pytorch / self.onnx
+    openvino: Optional[float] = None
 
 
 def compare_speed(network: DIC,
@@ -33,7 +30,7 @@ def compare_speed(network: DIC,
                   rounds: int = 5,
                   num_threads: Optional[int] = None,
                   clock: Callable[[], float] = time.perf_counter) -> List[Speed]:
-    """Time PyTorch and ONNX Runtime on the CPU, with as many threads each, on the same faces and for the same outputs.
+    """Time the runtimes on the CPU in float32, with as many threads each, on the same faces, for the same outputs.
 
     They take turns, and who begins changes from round to round; one round before does not count.
 
@@ -50,12 +47,16 @@ def compare_speed(network: DIC,
     torch.set_num_threads(num_threads or before)
     try:
         session = open_session(path)
+        compiled = open_openvino(path, torch.get_num_threads()) if find_spec('openvino') else None
         reference = LastStep(network).eval()
         speeds = []
         for batch in batches:
             lq = synthetic_lq(batch, size)
             values = lq.numpy()
-            ways = dict(pytorch=lambda: reference(lq), onnx=lambda: session.run(None, {'lq': values}))
+            ways: Dict[str, Callable[[], Any]] = dict(
+                pytorch=lambda: reference(lq), onnx=lambda: session.run(None, {'lq': values}))
+            if compiled is not None:
+                ways['openvino'] = lambda: compiled({'lq': values})
             with torch.inference_mode():
                 speeds.append(Speed(batch, **take_turns(ways, rounds, clock)))
         return speeds
@@ -63,11 +64,18 @@ def compare_speed(network: DIC,
         torch.set_num_threads(before)
 
 
+def open_openvino(path: str, num_threads: int) -> Any:
+    """Return the network, compiled by OpenVINO for the CPU in float32."""
+    import openvino
+    settings = {'INFERENCE_PRECISION_HINT': 'f32', 'INFERENCE_NUM_THREADS': num_threads}
+    return openvino.Core().compile_model(path, 'CPU', settings)
+
+
 def speed_lines(speeds: Sequence[Speed]) -> List[str]:
-    """A table in Markdown, milliseconds per call."""
-    return [
-        '| Batch | PyTorch (ms) | ONNX Runtime (ms) | times as fast |', '| --- | --- | --- | --- |', *[
-            f'| {speed.batch} | {speed.pytorch * 1e3:.1f} | {speed.onnx * 1e3:.1f} | {speed.ratio:.2f} |'
-            for speed in speeds
-        ]
-    ]
+    """A table in Markdown: milliseconds per call, and how many times as fast as PyTorch."""
+    lines = ['| Batch | PyTorch (ms) | ONNX Runtime (ms) | OpenVINO (ms) |', '| --- | --- | --- | --- |']
+    for speed in speeds:
+        others = [f'{seconds * 1e3:.1f} ({speed.pytorch / seconds:.2f} times)' if seconds else 'not installed'
+                  for seconds in (speed.onnx, speed.openvino)]
+        lines.append(f'| {speed.batch} | {speed.pytorch * 1e3:.1f} | {" | ".join(others)} |')
+    return lines

@@ -1,9 +1,9 @@
-"""Times ONNX Runtime beside PyTorch on the CPU: the paper's network with random weights, or a trained one.
+"""Times ONNX Runtime, and OpenVINO if installed, beside PyTorch on the CPU: the paper's network with random weights, or a trained one.
 
     python scripts/measure/onnx_speed.py
     python scripts/measure/onnx_speed.py -w experiments/train_DIC/models/net_g_latest.pth --batches 1 8
 
-One process, as many threads for both, the same faces, the same outputs (last SR image and landmarks). Both take turns;
+One process, as many threads for each, the same faces, the same outputs (last SR image and landmarks). All take turns;
 the figures are medians over the rounds, milliseconds per call, as a table in Markdown.
 """
 import argparse
