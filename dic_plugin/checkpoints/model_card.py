@@ -1,4 +1,5 @@
 """The README of weights that are handed over as a folder, from what their file records."""
+from dic_plugin.checkpoints.figures import figure_lines
 from dic_plugin.checkpoints.published import Checkpoint
 from dic_plugin.version import __version__
 
@@ -13,6 +14,9 @@ def model_card(weights: Checkpoint) -> str:
     trained_on = ', '.join(weights.trained_on) if weights.trained_on else 'not recorded'
     margin = 'not recorded' if weights.margin is None else f'{weights.margin:g} of their size around the landmarks'
     numbers = sum(value.numel() for value in weights.params.values())
+    about = weights.about or {}
+    licence = about.get('licence', 'not recorded')
+    figures = '\n'.join(['', *figure_lines(about.get('figures', [])), ''])
     table = '\n'.join(f'| `{key}` | {value} |' for key, value in options.items())
     return f"""---
 library_name: dic_plugin
@@ -30,8 +34,9 @@ Weights of DIC (Ma et al., CVPR 2020) for [BasicSR](https://github.com/XPixelGro
 | --- | --- |
 | Training set | {trained_on} |
 | Crops | {margin} |
+| Licence | {licence} |
 {table}
-
+{figures}
 ```python
 from dic_plugin.archs import DIC
 network = DIC.from_pretrained('this folder')  # RGB in [0, 1], B,3,{size},{size} -> B,3,{side},{side}

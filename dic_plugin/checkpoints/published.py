@@ -34,6 +34,7 @@ class Checkpoint(NamedTuple):
     input_size: int = 16  # side of the faces that a DIC was trained on, in pixels
     trained_on: Optional[Tuple[str, str]] = None  # name and type of the training set, if recorded
     margin: Optional[float] = None  # of its crops, see FaceAnnotations.margin, if recorded
+    about: Optional[Dict[str, Any]] = None  # `licence` and `figures` of weights that were handed over, if recorded
 
 
 # ---------------------------------------------------------------- options and networks, from the names and shapes found

@@ -20,6 +20,7 @@ GT_SIZE = 128  # side of a network's results, in every recipe unless it says oth
 PUBLISHED_STEPS = 4
 MOST_MARGIN = 10
 RECORDED = ('network', 'trained_on', 'input_size', 'margin')
+ABOUT = ('licence', 'figures')
 
 
 def training_record(opt: Mapping[str, Any], network: str, margin: Optional[float] = None) -> Dict[str, Any]:
@@ -90,7 +91,9 @@ def weights_in(content: Any, path: str) -> Checkpoint:
         notes=notes,
         input_size=size if isinstance(size, int) and size > 0 else GT_SIZE // options['upscale'],
         trained_on=_pair(trained_on),
-        margin=float(margin) if isinstance(margin, (int, float)) and 0 <= margin <= MOST_MARGIN else None)
+        margin=float(margin) if isinstance(margin, (int, float)) and 0 <= margin <= MOST_MARGIN else None,
+        about={key: record[key]
+               for key in ABOUT if key in record} if isinstance(record, Mapping) else None)
 
 
 def weights_record(weights: Checkpoint) -> Dict[str, Any]:
@@ -100,7 +103,7 @@ def weights_record(weights: Checkpoint) -> Dict[str, Any]:
         record['trained_on'] = list(weights.trained_on)
     if weights.margin is not None:
         record['margin'] = weights.margin
-    return record
+    return {**record, **(weights.about or {})}
 
 
 def _pair(value: Any) -> Optional[Tuple[str, str]]:

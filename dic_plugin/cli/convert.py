@@ -17,6 +17,7 @@ import os
 from pathlib import Path
 from typing import List, Optional
 
+from dic_plugin.checkpoints.figures import read_figures
 from dic_plugin.checkpoints.files import CheckpointError, load_tensors, save_params, save_safetensors
 from dic_plugin.checkpoints.model_card import model_card
 from dic_plugin.checkpoints.published import convert, option_lines
@@ -32,6 +33,14 @@ def main(argv: Optional[List[str]] = None) -> int:
     parser.add_argument('source', type=path, metavar='IN.pth', help='a published checkpoint, or one of a training')
     parser.add_argument(
         'target', type=path, metavar='OUT', help='to write: .pth for BasicSR, .safetensors, or a new folder/')
+    parser.add_argument('--licence', metavar='TEXT', help='of the weights, for their record (.safetensors, folder/)')
+    parser.add_argument(
+        '--figures',
+        type=path,
+        nargs='+',
+        default=[],
+        metavar='FILE',
+        help='evaluation.json of dic-evaluate -o, one per test set, for their record')
     parser.add_argument('--discriminator', type=path, metavar='OUT_D.pth', help="file for a DICGAN's discriminator")
     args = parser.parse_args(argv)
     source = args.source
@@ -42,6 +51,10 @@ def main(argv: Optional[List[str]] = None) -> int:
             raise CheckpointError(f'{", ".join(paths)}: expected different files; the original is never overwritten.')
         if args.target.endswith(('.safetensors', '/', os.sep)):
             return _hand_over(args)
+        if args.licence or args.figures:
+            raise CheckpointError(
+                '--licence and --figures: BasicSR\'s .pth has no place for them; expected an OUT that '
+                'ends in .safetensors or /.')
         converted = convert(load_tensors(source), source, args.discriminator is not None)
         for target in targets:
             os.makedirs(os.path.dirname(target) or '.', exist_ok=True)
@@ -63,6 +76,12 @@ def _hand_over(args: argparse.Namespace) -> int:
     if args.discriminator is not None:
         raise CheckpointError('--discriminator: a file of safetensors holds one network; expected an OUT.pth.')
     weights = read_weights(args.source)
+    about = dict(weights.about or {})
+    if args.licence:
+        about['licence'] = args.licence
+    if args.figures:
+        about['figures'] = [figure for path in args.figures for figure in read_figures(path)]
+    weights = weights._replace(about=about)
     network = build_network(weights, args.source)
     if args.target.endswith('.safetensors'):
         os.makedirs(os.path.dirname(args.target) or '.', exist_ok=True)

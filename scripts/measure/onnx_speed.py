@@ -1,4 +1,4 @@
-"""Times ONNX Runtime, and OpenVINO if installed, beside PyTorch on the CPU: the paper's network with random weights, or a trained one.
+"""Times ONNX Runtime, and OpenVINO if installed, beside PyTorch on the CPU: the paper's network, or a trained one.
 
     python scripts/measure/onnx_speed.py
     python scripts/measure/onnx_speed.py -w experiments/train_DIC/models/net_g_latest.pth --batches 1 8

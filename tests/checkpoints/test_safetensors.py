@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from dic_plugin import FaceRestorer
 from dic_plugin.checkpoints.files import STEPS, CheckpointError, load_tensors, save_safetensors
 from dic_plugin.checkpoints.weights import SHIPPED, read_weights
-from dic_plugin.cli import convert, export, infer
+from dic_plugin.cli import convert, evaluate, export, infer
 from helpers.inference_weights import save_weights
 
 RECORD = dict(network=dict(num_steps=2), trained_on=['celeba', 'FaceLandmarkDataset'], input_size=16)
@@ -34,6 +34,32 @@ def test_handed_over_weights_restore_the_same_faces(tmp_path, capsys):
     assert np.abs(mine(faces()).faces.astype(int) - theirs(faces()).faces).max() <= 2  # 11 bits of a weight are kept
     assert convert.main([target, str(tmp_path / 'again.safetensors')]) == 0
     assert (tmp_path / 'again.safetensors').read_bytes() == (tmp_path / 'new' / 'dic.safetensors').read_bytes()
+
+
+def test_licence_and_figures_are_handed_over(tmp_path, capsys):
+    source, figures = save_weights(tmp_path / 'dic.pth', RECORD), tmp_path / 'evaluation.json'
+    for folder in ('sr', 'gt'):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(faces(1)[0].repeat(4, 0).repeat(4, 1)).save(tmp_path / folder / 'a.png')
+        Image.fromarray(faces(2)[1].repeat(4, 0).repeat(4, 1)).save(tmp_path / folder / 'b.png')
+    Image.fromarray(255 - faces(1)[0].repeat(4, 0).repeat(4, 1)).save(tmp_path / 'sr/a.png')
+    Image.fromarray(255 - faces(2)[1].repeat(4, 0).repeat(4, 1)).save(tmp_path / 'sr/b.png')
+    assert evaluate.main(['-i', str(tmp_path / 'sr'), '--gt', str(tmp_path / 'gt'), '-o', str(tmp_path)]) == 0
+    given = ['--licence', 'research only', '--figures', str(figures)]
+    first, again = str(tmp_path / 'dic.safetensors'), str(tmp_path / 'again.safetensors')
+    assert convert.main([source, first, *given]) == 0 and convert.main([first, again]) == 0
+    about = read_weights(again).about
+    expected = json.loads(figures.read_text())['summary'][0]
+    assert about['licence'] == 'research only' and about['figures'][0]['mean'] == expected['mean']
+    assert about['figures'][0]['set'] == 'gt' and about['figures'][0]['images'] == 2
+    pytest.importorskip('huggingface_hub')
+    assert convert.main([again, str(tmp_path / 'hub') + '/']) == 0
+    card = (tmp_path / 'hub/README.md').read_text()
+    assert '| Licence | research only |' in card and f'{expected["mean"]:.4g}' in card
+    assert convert.main([source, str(tmp_path / 'new.pth'), *given]) == 1
+    assert convert.main([source, first, '--figures', source]) == 1
+    said = capsys.readouterr().err
+    assert "BasicSR's .pth has no place for them" in said and 'dic.pth: expected the evaluation.json' in said
 
 
 @pytest.mark.parametrize('content, message', [
