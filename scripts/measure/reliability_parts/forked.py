@@ -66,10 +66,11 @@ def run_forked(function: Callable[[], Optional[int]],
             break
         seconds = time.monotonic() - begin
         if interruption and seconds > interruption.after:
-            (os.killpg if interruption.to_all else os.kill)(child, interruption.signum)
+            leads = os.getpgid(child) == child  # its group: not in the first moment
+            (os.killpg if interruption.to_all and leads else os.kill)(child, interruption.signum)
             interruption = None
         if seconds > limit:
-            os.killpg(child, signal.SIGKILL)
+            os.kill(child, signal.SIGKILL)
         time.sleep(0.002)
     seconds = time.monotonic() - begin
     status = os.WEXITSTATUS(code) if os.WIFEXITED(code) else None
