@@ -121,6 +121,7 @@ def _summary(options: Dict, counts: Counts) -> List[str]:
     lines += [f'  {split:5} no face came out: there is no {split}{suffix}' for split in counts.empty]
     lines.append(f'  crops: {counts.moved} moved into the photograph, {counts.padded} padded at its border, '
                  f'{counts.several} chosen as the largest of several faces (faces.csv)')
+    lines += [f'  {note}: {num} (faces.csv)' for note, num in (counts.notes or {}).items()]
     if counts.reasons:
         lines.append(f'  left out: {sum(counts.reasons.values())} (skipped.csv)')
         lines += [f'    {num:7} {reason}' for reason, num in counts.reasons.items()]

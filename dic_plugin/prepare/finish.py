@@ -22,7 +22,7 @@ __all__ = ['Counts', 'build_set', 'count', 'leave_out_copies', 'load_result', 's
 SPLITS = ('train', 'val', 'test')
 
 _FACE_COLUMNS = ('name', 'split', 'source', 'x0', 'y0', 'x1', 'y1', 'moved_x', 'moved_y', 'pad_left', 'pad_top',
-                 'pad_right', 'pad_bottom', 'faces_in_photograph', 'confidence')
+                 'pad_right', 'pad_bottom', 'faces_in_photograph', 'confidence', 'notes')
 
 
 class Counts(NamedTuple):
@@ -34,6 +34,7 @@ class Counts(NamedTuple):
     padded: int  # faces whose crop was padded at the border of the photograph
     several: int  # faces chosen from several in a photograph
     others: Optional[Dict[str, int]] = None  # files that are no photographs, see Photographs
+    notes: Optional[Dict[str, int]] = None  # faces by what was done to their photographs
 
 
 def save_result(stem: str, result: Union[PreparedFace, SkippedPhoto]) -> None:
@@ -77,7 +78,8 @@ def count(faces: Sequence[PreparedFace],
         moved=sum(any(face.moved) for face in faces),
         padded=sum(any(face.padding) for face in faces),
         several=sum(face.num_faces > 1 for face in faces),
-        others=others)
+        others=others,
+        notes=dict(Counter(note for face in faces for note in face.notes)))
 
 
 def leave_out_copies(results: Dict[str, Union[PreparedFace, SkippedPhoto]]) -> None:
@@ -168,4 +170,5 @@ def _write_csv(path: str, columns: Sequence[str], rows: Iterable[Sequence]) -> N
 
 def _face_row(face: PreparedFace) -> Tuple:
     confidence = '' if face.confidence is None else f'{face.confidence:.4g}'
-    return (face.name, face.split, face.source, *face.crop_box, *face.moved, *face.padding, face.num_faces, confidence)
+    return (face.name, face.split, face.source, *face.crop_box, *face.moved, *face.padding, face.num_faces, confidence,
+            '; '.join(face.notes))

@@ -1,5 +1,5 @@
 """Preparation of one photograph: from the file to the encoded crop."""
-from typing import List, NamedTuple, Optional, Tuple, Union
+from typing import List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -53,6 +53,7 @@ class PreparedFace(NamedTuple):
     confidence: Optional[float]
     image: Optional[bytes]  # PNG
     lq: Optional[bytes]  # PNG; None in training, where the dataset makes it
+    notes: Sequence[str] = ()  # what was done to the photograph that its owner should know, see Picture
 
 
 class SkippedPhoto(NamedTuple):
@@ -73,9 +74,9 @@ def prepare_photo(task: Task,
     try:
         if task.faces is not None:  # these are checked before the photograph is decoded, which takes longer
             face, num_faces = _choose(task, settings, task.faces)
-            img = read_photograph(task.photo.path).pixels
+            img, _, notes = read_photograph(task.photo.path)
         elif detector is not None:
-            img = read_photograph(task.photo.path).pixels
+            img, _, notes = read_photograph(task.photo.path)
             face, num_faces = _choose(task, settings, detector.find(img))
         else:
             raise ValueError(f'{task.photo.relative}: has no annotated faces, and no detector is given to find them.')
@@ -90,7 +91,7 @@ def prepare_photo(task: Task,
     confidence = None if face.confidence is None else float(face.confidence)
     lq = None if task.split == 'train' else _encode(make_lq(crop, settings.scale))
     return PreparedFace(task.photo.name, task.split, task.photo.relative, landmarks, size, *placement, num_faces,
-                        confidence, _encode(crop), lq)
+                        confidence, _encode(crop), lq, notes)
 
 
 def _choose(task: Task, settings: CropSettings, faces: List[FoundFace]) -> Tuple[FoundFace, int]:

@@ -218,3 +218,19 @@ def test_a_detector_sees_the_whole_photograph(tmp_path, scenes, monkeypatch):
     })
     assert [face['faces_in_photograph'] for face in read_csv(tmp_path / 'set' / 'faces.csv')] == ['2'] * 3
     assert [row['reason'] for row in read_csv(tmp_path / 'set' / 'skipped.csv')] == ['no face found']
+
+
+def test_transparent_parts_are_mentioned(tmp_path, capsys):
+    """A photograph with an alpha channel, as PNG in the place of its JPEG."""
+    scenes = make_photographs(tmp_path / 'photos', 2)
+    photo = tmp_path / 'photos/000001.jpg'
+    pixels = cv2.imread(str(photo))
+    alpha = np.full(pixels.shape[:2], 255, np.uint8)
+    alpha[:5] = 0
+    cv2.imwrite(str(photo.with_suffix('.png')), np.dstack([pixels, alpha]))
+    photo.unlink()
+    write_pts(tmp_path, scenes)
+    prepare(tmp_path, '--landmarks', tmp_path / 'photos')
+    assert 'transparent parts are laid over black: 1 (faces.csv)' in capsys.readouterr().out
+    notes = {row['source']: row['notes'] for row in read_csv(tmp_path / 'set' / 'faces.csv')}
+    assert notes == {'000001.png': 'transparent parts are laid over black', '000002.jpg': ''}
