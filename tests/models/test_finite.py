@@ -2,7 +2,9 @@
 import pytest
 import torch
 
+from dic_plugin.models.face_validation import _check_border
 from dic_plugin.models.finite import NotFiniteError
+from dic_plugin.utils.option_values import OptionError
 from helpers.tiny_training import batch, build, options
 
 BAD = [float('nan'), float('inf')]
@@ -83,3 +85,10 @@ def test_a_run_ends_with_one_line(train, option_file, tmp_path, monkeypatch, mod
     assert last.startswith('Error: Iteration ') and 'synthetic_0_000003.png' in last and 'Traceback' not in said
     for file in tmp_path.rglob('net_g_*.pth'):
         assert all(value.isfinite().all() for value in torch.load(file, weights_only=True)['params'].values())
+
+
+@pytest.mark.parametrize('border', [-1, 32, 99])
+def test_a_border_that_leaves_no_pixel_gives_no_nan(border):
+    _check_border('psnr', {'crop_border': 31}, (64, 64, 3))
+    with pytest.raises(OptionError, match=f"val:metrics:psnr:crop_border is {border}; .*less than half .* 64 pixels"):
+        _check_border('psnr', {'crop_border': border}, (64, 64, 3))

@@ -45,3 +45,10 @@ def test_what_is_written_takes_the_place(tmp_path):
         Path(temporary).write_text('new')
         assert path.read_text() == 'old'
     assert path.read_text() == 'new' and len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
+    path = tmp_path / 'nowhere' / 'a.csv'
+    with pytest.raises(FileNotFoundError) as caught, atomic_write(str(path)) as temporary:
+        Path(temporary).write_text('new')
+    assert caught.value.filename == str(path)
