@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Union
 
-import yaml
 from basicsr.utils.registry import DATASET_REGISTRY
 
 from dic_plugin.benchmark.options import DECIDED_HERE, check_run_options, merge, with_iterations
@@ -13,6 +12,7 @@ from dic_plugin.landmarks.errors import ERROR_PROTOCOLS
 from dic_plugin.utils.option_check import OptionError, check_keys, unknown
 from dic_plugin.utils.option_values import Kind, choice, flag, number, read_value, read_values, text, whole
 from dic_plugin.utils.option_values import path as file_path
+from dic_plugin.utils.option_yaml import read_yaml
 
 OWN = 'own'  # in place of an evaluator's name: the landmarks that a model itself finds
 TIME_SUFFIX = '_time'  # of the runs of the second table
@@ -124,28 +124,6 @@ class Plan:
     models: Dict[str, ModelPlan]
     references: List[Dict[str, Any]]
     text: str
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads recipes also: a tag that asks BasicSR's loader to import the plugin becomes a string."""
-
-
-_Loader.add_multi_constructor('tag:yaml.org,2002:python/name:', lambda loader, suffix, node: suffix)
-
-
-def read_yaml(path: str) -> Any:
-    """Read a YAML file without running anything that it names.
-
-    Raises:
-        OptionError: The file cannot be read; gives the reason.
-    """
-    try:
-        with open(path, encoding='utf-8') as file:
-            return yaml.load(file, Loader=_Loader)
-    except OSError as error:
-        raise OptionError(f'{path}: {error.strerror}.') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f'{path}: not an option file: {error}') from error
 
 
 def read_plan(path: str, iterations: Optional[int] = None, only: Optional[List[str]] = None) -> Plan:

@@ -4,10 +4,9 @@ import re
 from typing import Any, Dict, List, NamedTuple
 
 import yaml
-from basicsr.utils.options import ordered_yaml
 
 from dic_plugin.utils.option_values import OptionError
-from dic_plugin.utils.regular_file import open_regular
+from dic_plugin.utils.option_yaml import read_yaml
 from dic_plugin.utils.shipped_options import option_file
 
 __all__ = ['CommandLine', 'check_command_line', 'forced_value', 'normalised']
@@ -80,12 +79,9 @@ def check_command_line(arguments: List[str]) -> CommandLine:
 
 def _load(path: str) -> Dict[str, Any]:
     try:
-        with open_regular(path, encoding='utf-8-sig') as file:
-            opt = yaml.load(file, Loader=ordered_yaml()[0])
-    except OSError as error:
-        raise OptionError(f'-opt {path}: {error.strerror}.') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise OptionError(f'-opt {path}: not an option file: {error}') from error
+        opt = read_yaml(path)
+    except OptionError as error:
+        raise OptionError(f'-opt {error}') from error
     if not isinstance(opt, dict):
         raise OptionError(f'-opt {path}: expected options (`key: value` lines).')
     return opt

@@ -13,9 +13,10 @@ from PIL import Image
 
 from dic_plugin.archs import Bicubic
 from dic_plugin.benchmark.options import PLUGIN, merge, option_text, with_iterations
-from dic_plugin.benchmark.plan import read_plan, read_yaml
+from dic_plugin.benchmark.plan import read_plan
 from dic_plugin.synthetic import draw_face
 from dic_plugin.utils.option_check import OptionError
+from dic_plugin.utils.option_yaml import read_yaml
 from helpers.benchmark_plan import PLAN, write_plan
 from helpers.paths import ROOT
 

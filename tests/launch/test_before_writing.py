@@ -36,7 +36,7 @@ def untouched(experiments):
     ('name=a/b', "name is 'a/b'; expected the name of a folder"),
     ('datasets:train=x', "datasets:train: expected options (`key: value` lines), got 'x'"),
     ('train:total_iter=1e99', 'train:total_iter is '),
-    ('train:total_iter=nine', "train:total_iter is 'nine'; expected a whole number of at least 1."),
+    ('train:total_iter=nine', "train:total_iter is 'nine'; expected a whole number of at least 1"),
     ('train:total_iter=0', 'train:total_iter is 0'),
     ('train:optim_g:lr=fast', "train:optim_g:lr is 'fast'; expected a number"),
     ('train:warmup_iter=-2', 'train:warmup_iter is -2; expected a whole number of at least -1.'),

@@ -143,18 +143,20 @@ def test_forced_options_are_checked(train, option_file, tmp_path, forced, said):
     ('- a\n- b\n', 'expected options'),
     ('name: [', 'not an option file'),
     ('plugin: !!python/name:no_such_plugin.x\n', "cannot|could not|no_such_plugin"),
+    ('name: !!python/object/apply:os.mkdir [RAN]\n', 'could not determine a constructor'),
     ('name: a\n', 'num_gpu: missing in'),
     ('name: a\nnum_gpu: 0\npath:\ndatasets:\n  train:\n', 'datasets: expected options|path: expected options'),
     ('name: a\nnum_gpu: 0\npath: {}\ndatasets:\n  train:\n', 'datasets:train: expected options'),
 ])
-def test_option_files_that_are_none(train, tmp_path, content, said):
-
+def test_option_files_that_are_none(train, tmp_path, monkeypatch, content, said):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / 'opt.yml'
     if content is not None:
         path.write_text(content)
     status, message = train('-opt', path)
     assert status == 2
     assert re.search(f'Error in the options: .*({said})', message, re.DOTALL), message
+    assert not (tmp_path / 'RAN').exists()
 
 
 def test_distributed_needs_a_launcher(train, option_file):
