@@ -1,4 +1,5 @@
 """Child processes of the benchmark: one per GPU, or several on the CPU, each with its share of the cores."""
+import ctypes
 import os
 import platform
 import queue
@@ -17,6 +18,7 @@ from dic_plugin.ops import native_is_available
 
 PACKAGE_ROOT = str(Path(dic_plugin.__file__).resolve().parent.parent)
 LONGEST_REASON = 300
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 
 
 class Failed(RuntimeError):
@@ -121,6 +123,12 @@ class Machine:
             PYTHONUNBUFFERED='1',
             PYTHONPATH=path,
             CUDA_VISIBLE_DEVICES=gpu)
+
+
+def end_with_parent() -> None:
+    """Have this process get SIGTERM, on which a training saves, if its parent ends in any way (Linux only)."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def reason_of(output: str, code: int) -> str:

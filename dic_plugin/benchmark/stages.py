@@ -29,7 +29,8 @@ from dic_plugin.models.face_model import FaceModel
 from dic_plugin.models.found_landmarks import found_landmarks_file
 from dic_plugin.utils.atomic_write import write_json, write_text
 
-_PIPELINE = 'import sys; from dic_plugin.launch import {0}; sys.exit({0}(sys.argv.pop(1)))'
+_PIPELINE = ('import sys; from dic_plugin.benchmark.machine import end_with_parent; end_with_parent(); '
+             'from dic_plugin.launch import {0}; sys.exit({0}(sys.argv.pop(1)))')
 
 
 @dataclass

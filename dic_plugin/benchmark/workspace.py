@@ -11,6 +11,7 @@
 import hashlib
 import json
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
@@ -23,6 +24,8 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+LAST_MOMENTS = 15  # seconds in which the training of a killed benchmark saves and ends
 
 
 class Workspace:
@@ -37,20 +40,27 @@ class Workspace:
     def locked(self) -> Iterator[Tuple[int, ...]]:
         """Keep other benchmarks out of the folder while the block runs (not on Windows).
 
-        Yields the open files that hold the lock. A child process that inherits them holds it if this process is killed.
+        Yields the open files that hold the lock. A child process that inherits them holds it if this process is killed,
+        until it has saved and ended, see end_with_parent.
 
         Raises:
-            ValueError: Another process holds the lock.
+            ValueError: Another process holds the lock, for LAST_MOMENTS.
         """
         if fcntl is None:
             yield ()
             return
         with open(self.root / '.lock', 'w') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise ValueError(f'{self.root} is in use by another benchmark, or by a training that it has left '
-                                 'running; expected one at a time. End it, or choose another folder (-o).') from None
+            begin = time.monotonic()
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() - begin > LAST_MOMENTS:
+                        raise ValueError(f'{self.root} is in use by another benchmark, or by a training that it has '
+                                         'left running; expected one at a time. End it, or choose another folder '
+                                         '(-o).') from None
+                    time.sleep(0.2)
             yield (file.fileno(), )
 
     def log(self, run: str, stage: str) -> Path:

@@ -219,8 +219,21 @@ def test_only_equal_inputs_count_as_done(tmp_path):
     assert done(x=[3]) == ['reset', 'work']
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='needs prctl')
+def test_a_training_ends_with_its_benchmark_killed_or_not(tmp_path):
+    child = ('import time; from dic_plugin.benchmark.machine import end_with_parent; end_with_parent(); '
+             f'open({str(tmp_path / "up")!r}, "w").close(); time.sleep(60)')
+    parent = f'import subprocess, sys; subprocess.Popen([sys.executable, "-c", {child!r}]).wait()'
+    process = subprocess.Popen([sys.executable, '-c', parent], stdout=subprocess.PIPE)  # both hold its output open
+    while not (tmp_path / 'up').exists():
+        time.sleep(0.05)
+    process.kill()
+    assert process.communicate(timeout=20)[0] == b''
+
+
 @pytest.mark.skipif(sys.platform == 'win32', reason='there are no such locks on Windows')
-def test_one_benchmark_at_a_time_uses_a_folder(tmp_path):
+def test_one_benchmark_at_a_time_uses_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr('dic_plugin.benchmark.workspace.LAST_MOMENTS', 0.1)
     workspace, machine = Workspace(tmp_path), Machine()
     with workspace.locked() as machine.kept_open:
         with pytest.raises(ValueError, match='is in use by another benchmark'), Workspace(tmp_path).locked():
