@@ -7,7 +7,7 @@ from typing import Any, ContextManager, Dict, Iterable, Mapping, Optional
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
@@ -211,5 +211,6 @@ def save_safetensors(path: str, params: Mapping[str, Tensor], record: Mapping[st
     steps = (record.get('network') or {}).get('num_steps')
     if steps is not None:
         half[STEPS] = torch.tensor(steps)
-    with atomic_write(path) as temporary:
-        save_file(half, temporary, {RECORD: json.dumps(record)})
+    with atomic_write(path) as temporary, open(temporary,
+                                               'wb') as file:  # save_file's would be readable by its owner only
+        file.write(save(half, {RECORD: json.dumps(record)}))

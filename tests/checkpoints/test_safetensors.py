@@ -1,5 +1,6 @@
 """Weights to hand over: float16 with the record of their training; what is shipped; what is refused."""
 import json
+import os
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ def test_handed_over_weights_restore_the_same_faces(tmp_path, capsys):
     source = save_weights(tmp_path / 'dic.pth', RECORD)
     target = str(tmp_path / 'new' / 'dic.safetensors')
     assert convert.main([source, target]) == 0 and target in capsys.readouterr().out
+    assert os.stat(target).st_mode == os.stat(source).st_mode
     with safe_open(target, framework='pt') as file:
         assert {file.get_tensor(name).dtype for name in file.keys() if name != STEPS} == {torch.float16}
         record = json.loads(file.metadata()['dic_plugin'])

@@ -3,10 +3,13 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional
+
+from tqdm import tqdm
 
 SECONDS, GIB = 20, 2**30
 ADDRESSES = 16 * GIB  # a last resort; what counts is the resident size
@@ -99,6 +102,7 @@ def _child(function: Callable[[], Optional[int]], cwd: Path, log: Path) -> None:
         file = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         for number in (1, 2):
             os.dup2(file, number)
+        tqdm.set_lock(threading.RLock())  # the usual one is shared by all forks, and dies with one of them
         sys.stdout, sys.stderr = (os.fdopen(number, 'w', errors='backslashreplace') for number in (1, 2))
         status = function() or 0
     except SystemExit as end:

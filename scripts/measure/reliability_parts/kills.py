@@ -17,7 +17,6 @@ from PIL import Image
 from reliability_parts.forked import Interruption, run_forked
 from reliability_parts.samples import build, command, launched
 from safetensors import SafetensorError, safe_open
-from tqdm import tqdm
 
 from dic_plugin import launch
 from dic_plugin.cli import benchmark, convert, export, infer, prepare
@@ -158,28 +157,26 @@ def run_kills(work: Path, number: int, seed: int) -> Dict[str, Any]:
             raise RuntimeError(f'{name}, not interrupted: status {ending.status}: {ending.said[-2000:]}')
         expected[name], seconds[name] = task.results(folder), ending.seconds
     met = 0
-    with tqdm(total=number, unit='signal', mininterval=10) as progress:
-        while met < number:
-            name = rng.choices(list(tasks), [task.weight for task in tasks.values()])[0]
-            _fresh(valid, folder)
-            for wrong, signum in _interrupted(tasks[name], folder, log, seconds[name], rng):
-                met += signum is not None
-                progress.update(int(signum is not None))
-                if signum is not None:
-                    kinds[name][signal.Signals(signum).name] += 1
-                if wrong:
-                    _note(findings, dict(kind=name, way=str(signum), wrong=wrong, said=log.read_text()[-800:]))
-            if tasks[name].results is not figures or not findings:
-                wrong = _difference(tasks[name], folder, expected[name])
-                if wrong:
-                    _note(findings, dict(kind=name, way='', wrong=wrong, said=log.read_text()[-800:]))
+    while met < number:
+        name = rng.choices(list(tasks), [task.weight for task in tasks.values()])[0]
+        _fresh(valid, folder)
+        for wrong, signum in _interrupted(tasks[name], folder, log, seconds[name], rng):
+            met += signum is not None
+            if signum is not None:
+                kinds[name][signal.Signals(signum).name] += 1
+            if wrong:
+                _note(findings, dict(kind=name, way=str(signum), wrong=wrong, said=log.read_text()[-800:]))
+        wrong = _difference(tasks[name], folder, expected[name])
+        if wrong:
+            _note(findings, dict(kind=name, way='', wrong=wrong, said=log.read_text()[-800:]))
+        print(f'{met} signals', flush=True)
     _fill_disks(valid, work, tasks, expected, rng, kinds, findings)
     return dict(cases=met, by_kind={name: dict(counts) for name, counts in kinds.items()}, findings=findings)
 
 
 def _note(findings: List[Dict[str, Any]], finding: Dict[str, Any]) -> None:
     findings.append(finding)
-    tqdm.write(f"{finding['kind']}, {finding['way']}: {finding['wrong']}: {finding['said'][-300:]!r}")
+    print(f"{finding['kind']}, {finding['way']}: {finding['wrong']}: {finding['said'][-300:]!r}", flush=True)
 
 
 def _fresh(valid: Path, folder: Path) -> None:
