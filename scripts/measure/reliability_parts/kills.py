@@ -91,7 +91,8 @@ def files_in(folder: str) -> Callable[[Path], Content]:
 
 
 def _is_temporary(path: Path) -> bool:
-    return any(part.startswith('.') and part.endswith('.tmp') for part in path.parts)
+    """Whether a file has no final name yet; what is ``.unfinished`` is taken up by the same command."""
+    return any(part.startswith('.') and part.endswith('.tmp') or part.endswith('.unfinished') for part in path.parts)
 
 
 def last_iteration(root: Path) -> Content:
