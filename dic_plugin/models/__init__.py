@@ -2,5 +2,6 @@
 from dic_plugin.models.dic_model import DICModel
 from dic_plugin.models.dicgan_model import DICGANModel
 from dic_plugin.models.landmark_model import LandmarkModel
+from dic_plugin.models.rivals_model import FSRNetModel, StepsModel
 
-__all__ = ['DICGANModel', 'DICModel', 'LandmarkModel']
+__all__ = ['DICGANModel', 'DICModel', 'FSRNetModel', 'LandmarkModel', 'StepsModel']
