@@ -1,5 +1,6 @@
 """The annotation file: what is written comes back, and what is wrong is named."""
 import os
+import re
 
 import numpy as np
 import pytest
@@ -94,14 +95,24 @@ def atomic_write(path):
     return path.read_bytes()
 
 
+def with_entry(path, offset, value):
+    """A byte of every entry in the archive's directory, as fuzzing found it."""
+    content = bytearray(atomic_write(path))
+    for match in re.finditer(b'PK\x01\x02', bytes(content)):
+        content[match.start() + offset] = value
+    return bytes(content)
+
+
 @pytest.mark.parametrize(
     'damage', [
         lambda path: b'',
         lambda path: b'no archive',
         lambda path: atomic_write(path)[:-30],
         lambda path: atomic_write(path)[:200],
+        lambda path: with_entry(path, 6, 210),
+        lambda path: with_entry(path, 8, 1),
     ],
-    ids=['empty', 'text', 'without its end', 'truncated'])
+    ids=['empty', 'text', 'without its end', 'truncated', 'of zip 21.0', 'encrypted'])
 def test_unreadable_file_is_named(tmp_path, damage):
     path = tmp_path / 'bad.npz'
     path.write_bytes(damage(path))
