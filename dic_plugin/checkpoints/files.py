@@ -81,6 +81,8 @@ def load_tensors(path: str) -> Any:
 _OTHER_FILES = {
     b'version https://git-lfs': 'is a pointer of git-lfs, no weights; `git lfs pull` in its repository fetches them.',
     **dict.fromkeys((b'<!doctype', b'<html', b'<?xml'), 'is a saved web page; download the file that the page offers.'),
+    **dict.fromkeys((b'\x04\x00\x00\x00\x01\x00\x00\x00', b'4\n1\n3\nv 1'),
+                    'is a file of Torch7 (.t7), which PyTorch cannot read; load it there and save its tensors.'),
 }  # yapf: disable
 
 

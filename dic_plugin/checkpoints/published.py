@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dic_plugin.archs import DIC, FeedbackHourglass, LightCNNDiscriminator, LightCNNFeature, StackedHourglass
 from dic_plugin.checkpoints import published_names as names
 from dic_plugin.checkpoints.files import CheckpointError, check_shapes, some_keys, state_dict_in
+from dic_plugin.checkpoints.rivals import RIVALS, convert_rival
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
 from dic_plugin.landmarks.layouts import component_groups
 
@@ -26,7 +27,7 @@ Describe = Callable[[Params, names.Name], Description]
 
 class Checkpoint(NamedTuple):
     """A network's parameters and what a file shows about them."""
-    kind: str  # DIC, FeedbackHourglass, LightCNN_discriminator, LightCNN_feature or StackedHourglass
+    kind: str  # DIC, FeedbackHourglass, StackedHourglass, LightCNN_discriminator, LightCNN_feature, one of RIVALS
     params: Dict[str, Tensor]  # in the names of this project's networks; LightCNN keeps those of the paper's code
     options: Dict[str, Any]  # arguments of the network that the weights need
     notes: List[str]  # assumptions, and options that the weights need but that their shapes do not show
@@ -187,10 +188,13 @@ def _find_networks(content: Any, path: str) -> Tuple[Params, Params]:
     keys = content if isinstance(content, Mapping) else {}
     if 'params' in keys or 'params_ema' in keys:
         raise CheckpointError(f"{path}: has `params`, so it is in BasicSR's format already.")
-    parts = {key: state_dict_in(keys[key], path, f'`{key}`') for key in ('netG', 'netD', 'state_dict') if key in keys}
+    parts = {
+        key: state_dict_in(keys[key], path, f'`{key}`')
+        for key in ('netG', 'netD', 'state_dict', 'model_state_dict') if key in keys
+    }
     if 'netG' in parts:
         return parts['netG'], parts.get('netD', {})
-    params = parts.get('state_dict') or state_dict_in(
+    params = parts.get('state_dict') or parts.get('model_state_dict') or state_dict_in(
         content, path, expected=f'{_EXPECTED}, bare or under `state_dict` or `netG`')
     if not any(key.startswith('generator.') for key in params):
         return params, {}
@@ -212,6 +216,9 @@ def convert(content: Any, path: str = 'checkpoint', discriminator: bool = False)
             it is asked for.
     """
     params, critic = _find_networks(content, path)
+    rival = convert_rival(params, path)
+    if rival:
+        return Checkpoint(*rival, notes=[])
     converted = _convert_network(params, path)
     if not discriminator:
         return converted
@@ -223,6 +230,8 @@ def convert(content: Any, path: str = 'checkpoint', discriminator: bool = False)
 def option_lines(converted: Checkpoint) -> List[str]:
     """Return the lines of ``network_g`` in an option file that the weights need; none for networks without options."""
     lines = [f'  {key}: {value}' for key, value in converted.options.items()]
+    if converted.kind in RIVALS:
+        lines = [f'  type: {converted.kind}', *lines]
     if converted.kind == 'DIC':
         lines = ['  type: DIC', *lines, '  num_steps: 4  # cannot be seen in the weights; 4 as published']
     return ['network_g:', *lines] if lines else []
