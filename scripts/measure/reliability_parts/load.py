@@ -23,6 +23,7 @@ FILES, EVERY = 20_000, 50  # one file in 50 is bad
 ITERATIONS, FIRST = 5_000, 500
 GROWTH = 1.05
 LIMIT = 3600
+PATIENCE = 300  # seconds of a visitor
 
 
 def resident(pid: int) -> int:
@@ -59,7 +60,7 @@ def _visitors(valid: Path, number: int) -> Tuple[Dict[str, Any], Optional[str]]:
             sizes.append(resident(os.getpid()))
 
     def visit(address: str, visitor: int) -> None:
-        client = Client(address, verbose=False)
+        client = Client(address, verbose=False, httpx_kwargs={'timeout': PATIENCE})
         for turn in range(VISITS):
             colour = np.random.RandomState(100 * visitor + turn).randint(40, 216, 3)
             path = valid / f'visitor_{visitor}_{turn}.png'
