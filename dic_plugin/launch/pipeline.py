@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from logging.handlers import MemoryHandler
@@ -69,7 +69,7 @@ class NotSaved(Exception):
 
 
 @contextmanager
-def _standing_in(owner: Any, **functions: Callable) -> Iterator[None]:
+def _standing_in(owner: Any, **functions: Any) -> Iterator[None]:
     """Replace attributes of a module or a class inside a ``with`` statement."""
     missing = object()
     before = {name: vars(owner).get(name, missing) for name in functions}
@@ -383,10 +383,13 @@ class _Run:
         logger.propagate = False
         basicsr_logger.initialized_logger['basicsr'] = True
         try:
-            yield
+            # A full disk loses lines of the log, without a traceback for each; what is not saved is said at the end.
+            with _standing_in(logging, raiseExceptions=False):
+                yield
         finally:
             for handler in logger.handlers:
-                handler.close()
+                with suppress(OSError):
+                    handler.close()
             logger.handlers, logger.level, logger.propagate, was_initialized = before
             basicsr_logger.initialized_logger.pop('basicsr', None)
             if was_initialized:

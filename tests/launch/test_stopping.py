@@ -1,4 +1,5 @@
 """Early ends of runs: by signals, with everything saved; by failures, with one readable message."""
+import logging
 import os
 import re
 import signal
@@ -95,3 +96,14 @@ def test_a_checkpoint_that_cannot_be_written_is_not_called_saved(tmp_path):
     said = finish(process, code=1, timeout=60)
     assert re.search(r'^Error: iteration \d+ could not be saved in .*experiments/tiny; the log says why\.$', said, re.M)
     assert 'are saved' not in said
+
+
+def test_a_log_that_cannot_be_written_gives_no_traceback(train, option_file, monkeypatch):
+    """As on a full disk."""
+
+    def flush(handler):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(logging.FileHandler, 'flush', flush, raising=False)
+    status, said = train('-opt', option_file())
+    assert status == 0 and 'Traceback' not in said and logging.raiseExceptions

@@ -212,7 +212,7 @@ def _runs(root: Path) -> Dict[str, Sample]:
             shutil.rmtree(kept) if kept.is_dir() else kept.unlink()
     more = ('--force_yml', 'train:total_iter=2', 'name=more')
     return {
-        'option file': Sample('tiny.yml', launched(launch.train, '-opt', 'tiny.yml'), TEXT,
+        'option file': Sample('tiny.yml', launched(launch.train, '-opt', 'tiny.yml', '--force_yml', 'name=new'), TEXT,
                               ('Error in the options', 'option')),
         'training state': Sample(state, launched(launch.train, '-opt', 'tiny.yml', *more,
                                                  f'path:resume_state={state}'), WEIGHTS),
