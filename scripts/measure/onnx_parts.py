@@ -75,7 +75,9 @@ def speed_lines(speeds: Sequence[Speed]) -> List[str]:
     """A table in Markdown: milliseconds per call, and how many times as fast as PyTorch."""
     lines = ['| Batch | PyTorch (ms) | ONNX Runtime (ms) | OpenVINO (ms) |', '| --- | --- | --- | --- |']
     for speed in speeds:
-        others = [f'{seconds * 1e3:.1f} ({speed.pytorch / seconds:.2f} times)' if seconds else 'not installed'
-                  for seconds in (speed.onnx, speed.openvino)]
+        others = [
+            f'{seconds * 1e3:.1f} ({speed.pytorch / seconds:.2f} times)' if seconds else 'not installed'
+            for seconds in (speed.onnx, speed.openvino)
+        ]
         lines.append(f'| {speed.batch} | {speed.pytorch * 1e3:.1f} | {" | ".join(others)} |')
     return lines
