@@ -6,7 +6,8 @@
     python scripts/measure/reliability.py fuzzing --number 10
 
 Each campaign writes RELIABILITY/<campaign>.json (-o) and prints a table in Markdown; the exit status is 1 if anything
-went wrong. The same --seed gives the same cases.
+went wrong. The same --seed gives the same cases. A case may take 20 s; RELIABILITY_SECONDS=60 allows more to a machine
+that does other work.
 """
 import argparse
 import os

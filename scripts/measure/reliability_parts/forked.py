@@ -11,7 +11,7 @@ from typing import Callable, NamedTuple, Optional
 
 from tqdm import tqdm
 
-SECONDS, GIB = 20, 2**30
+SECONDS, GIB = int(os.environ.get('RELIABILITY_SECONDS', 20)), 2**30
 ADDRESSES = 16 * GIB  # a last resort; what counts is the resident size
 
 
