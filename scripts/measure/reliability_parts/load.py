@@ -124,7 +124,8 @@ def _iterations(valid: Path, number: int) -> Tuple[Dict[str, Any], Optional[str]
     log = valid.parent / 'said.txt'
     task = launched(launch.train, '-opt', 'tiny.yml', '--force_yml', 'name=long', f'train:total_iter={number}',
                     'logger:print_freq=50', f'logger:save_checkpoint_freq={FIRST}', f'val:val_freq={FIRST}',
-                    'train:ema_decay=0.9', 'datasets:train:num_worker_per_gpu=1')  # yapf: disable
+                    'train:ema_decay=0.9', 'datasets:train:num_worker_per_gpu=1',
+                    'datasets:train:persistent_workers=true')  # yapf: disable
     samples: Dict[int, Tuple[int, int, int]] = {}
     done = threading.Event()
 
@@ -135,9 +136,8 @@ def _iterations(valid: Path, number: int) -> Tuple[Dict[str, Any], Optional[str]
             try:
                 for child in children[-1:] if seen else []:
                     below = Path(f'/proc/{child}/task/{child}/children').read_text().split()
-                    samples[int(seen[-1].replace(',',
-                                                 ''))] = (resident(int(child)), len(os.listdir(f'/proc/{child}/fd')),
-                                                          len(below))
+                    figures = (resident(int(child)), len(os.listdir(f'/proc/{child}/fd')), len(below))
+                    samples.setdefault(int(seen[-1].replace(',', '')), figures)  # when it is first seen
             except OSError:  # it has just ended
                 pass
 
