@@ -217,9 +217,7 @@ def convert(content: Any, path: str = 'checkpoint', discriminator: bool = False)
     """
     params, critic = _find_networks(content, path)
     rival = convert_rival(params, path)
-    if rival:
-        return Checkpoint(*rival, notes=[])
-    converted = _convert_network(params, path)
+    converted = Checkpoint(*rival, notes=[]) if rival else _convert_network(params, path)
     if not discriminator:
         return converted
     if not critic:

@@ -52,6 +52,8 @@ def test_values_keep_their_place(tmp_path, capsys):
     assert 'type: PFSRGenerator' in capsys.readouterr().out
     saved = torch.load(tmp_path / 'out.pth', weights_only=True)['params']
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(saved.values(), params.values()))
+    assert main([str(tmp_path / 'g.pth'), str(tmp_path / 'g2.pth'), '--discriminator', str(tmp_path / 'd.pth')]) == 1
+    assert not (tmp_path / 'd.pth').exists() and 'no discriminator beside PFSRGenerator' in capsys.readouterr().err
     network = build_network({'type': 'PFSRGenerator'})
     network.load_state_dict(saved)
     assert network.eval()(torch.rand(1, 3, 16, 16)).shape == (1, 3, 128, 128)

@@ -3,7 +3,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from dic_plugin.faces.detectors.dlib_detector import DlibDetector, find_model
+from dic_plugin.faces.detectors.dlib_detector import DlibDetector, find_model, sides_of
 
 CNN_FILE = 'mmod_human_face_detector.dat'
 
@@ -22,6 +22,4 @@ class DlibCnnDetector(DlibDetector):
         self.described = f"dlib's network with {self.model}"
 
     def _squares(self, img: np.ndarray) -> List[Tuple[np.ndarray, float]]:
-        found = self._detector(img, self._upsample)
-        return [(np.array([each.rect.left(), each.rect.top(), each.rect.right(), each.rect.bottom()]), each.confidence)
-                for each in found]  # yapf: disable
+        return [(sides_of(each.rect), each.confidence) for each in self._detector(img, self._upsample)]

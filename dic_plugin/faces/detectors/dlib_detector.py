@@ -1,7 +1,7 @@
 """dlib: its HOG detector of frontal faces, and its predictor of the 68 iBUG points (Kazemi and Sullivan, CVPR 2014)."""
 import importlib.util
 import os
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -68,8 +68,7 @@ class DlibDetector:
     def _squares(self, img: np.ndarray) -> List[Tuple[np.ndarray, float]]:
         """Return the first and last column and row of the faces' squares in uint8 RGB, and the confidence of each."""
         rectangles, scores, _ = self._detector.run(img, self._upsample)
-        return [(np.array([each.left(), each.top(), each.right(), each.bottom()]), score)
-                for each, score in zip(rectangles, scores)]  # yapf: disable
+        return [(sides_of(each), score) for each, score in zip(rectangles, scores)]
 
     def find(self, img: np.ndarray) -> List[FoundFace]:
         """Return all faces of a photograph, uint8 RGB (H, W, 3), those of highest confidence first."""
@@ -86,6 +85,11 @@ class DlibDetector:
             parts = self._predictor(img, self._rectangle(*sides.tolist())).parts()
             faces.append(FoundFace(np.array([(part.x, part.y) for part in parts], np.float64), confidence=score))
         return faces
+
+
+def sides_of(rectangle: Any) -> np.ndarray:
+    """Return the first column and row of dlib's rectangle, then the last."""
+    return np.array([rectangle.left(), rectangle.top(), rectangle.right(), rectangle.bottom()])
 
 
 def find_model(name: str) -> str:

@@ -1,4 +1,5 @@
 """YuNet (Wu et al., MIR 2023) through OpenCV, for small and turned faces, with dlib's 68-point predictor."""
+import os
 from typing import List, Optional, Tuple
 
 import cv2
@@ -31,12 +32,10 @@ class YuNetDetector(DlibDetector):
         super().__init__()
         if model is None:
             raise FileNotFoundError(f'{HOW_TO_GET}.')
+        if not os.path.isfile(model):
+            raise FileNotFoundError(f'{model}: does not exist. {HOW_TO_GET}.')
         try:
-            with open(model, 'rb'):
-                pass
             self._yunet = cv2.FaceDetectorYN.create(model, '', (320, 320), MIN_SCORE)
-        except FileNotFoundError:
-            raise FileNotFoundError(f'{model}: does not exist. {HOW_TO_GET}.') from None
         except cv2.error as error:
             raise ValueError(
                 f'{model}: OpenCV cannot load it as YuNet ({" ".join(str(error).split())}). {HOW_TO_GET}.') from error

@@ -11,7 +11,7 @@ import torch
 import yaml
 from PIL import Image
 from reliability_parts.forked import run_forked
-from reliability_parts.mutations import ARRAYS, IMAGE, PICKLE, TEXT, WEIGHTS, Mutation
+from reliability_parts.mutations import ANY, ARRAYS, IMAGE, PICKLE, TEXT, WEIGHTS, Mutation
 
 from dic_plugin import launch
 from dic_plugin.archs import DIC
@@ -87,7 +87,7 @@ def build(root: Path) -> Dict[str, Sample]:
         photo.save(root / 'photos' / name, quality=95)
         points.append(landmarks + (40, 30))
     samples = {**_images(root, faces), **_landmarks(root, names, points)}
-    samples.update(_sets(root, faces, samples))
+    samples.update(_sets(root))
     samples.update(_weights(root))
     samples.update(_runs(root))
     return samples
@@ -148,7 +148,7 @@ def _landmarks(root: Path, names: List[str], points: List) -> Dict[str, Sample]:
     }  # yapf: disable
 
 
-def _sets(root: Path, faces: List, samples: Dict[str, Sample]) -> Dict[str, Sample]:
+def _sets(root: Path) -> Dict[str, Sample]:
     for store in ('png', 'lmdb'):
         status = prepare.main([
             str(root / 'photos'), '--landmarks', str(root / 'list.pkl'), '--split', 'train', '--store', store, '--size',
@@ -158,7 +158,7 @@ def _sets(root: Path, faces: List, samples: Dict[str, Sample]) -> Dict[str, Samp
     checked = {
         'npz': ('set_png/train.npz', ARRAYS),
         'crop': ('set_png/train/000002.png', IMAGE),
-        'lmdb': ('set_lmdb/train.lmdb/data.mdb', ANY_BUT_PIPE),
+        'lmdb': ('set_lmdb/train.lmdb/data.mdb', ANY),
         'meta_info': ('set_lmdb/train.lmdb/meta_info.txt', TEXT)
     }
     return {
@@ -167,9 +167,6 @@ def _sets(root: Path, faces: List, samples: Dict[str, Sample]) -> Dict[str, Samp
                              file.split('/')[0], '--workers', '1'), mutations, ('train.lmdb', 'train.npz', 'train'))
         for kind, (file, mutations) in checked.items()
     }
-
-
-ANY_BUT_PIPE = {name: mutation for name, mutation in ARRAYS.items() if name != 'huge'}
 
 
 def _weights(root: Path) -> Dict[str, Sample]:
@@ -184,7 +181,7 @@ def _weights(root: Path) -> Dict[str, Sample]:
         'safetensors': Sample('other.safetensors', command(infer.main, *aligned, 'other.safetensors'), WEIGHTS),
         'converted': Sample('other.pth', command(convert.main, 'other.pth', 'out/new.safetensors'), WEIGHTS),
         'exported': Sample('other.pth', command(export.main, '-w', 'other.pth', '-o', 'out/dic.onnx', '--no-check',
-                                                '--steps', '1'), {**WEIGHTS}),
+                                                '--steps', '1'), WEIGHTS),
     }  # yapf: disable
 
 
