@@ -22,16 +22,16 @@ from small_faces import annotated  # noqa: E402
 from dic_plugin.faces.detectors import DETECTORS, make_detector  # noqa: E402
 from dic_plugin.faces.found_face import FoundFace  # noqa: E402
 from dic_plugin.faces.photograph import read_photograph  # noqa: E402
+from dic_plugin.landmarks.errors import NORMS  # noqa: E402
 
 NEAR = 0.1
-LEFT_EYE, RIGHT_EYE = 36, 45  # outer corners
 
 
 def error_of(faces: List[FoundFace], truth: np.ndarray) -> Tuple[bool, float]:
     """Return whether the face was found, and the error of its landmarks."""
     distances = [np.linalg.norm(face.landmarks - truth, axis=1).mean() for face in faces]
     least = min(distances, default=np.inf)
-    return least < NEAR * np.ptp(truth, axis=0).max(), least / np.linalg.norm(truth[LEFT_EYE] - truth[RIGHT_EYE])
+    return least < NEAR * np.ptp(truth, axis=0).max(), float(least / NORMS['outer_eye'](truth))
 
 
 def main() -> None:
