@@ -10,7 +10,7 @@ from dic_plugin.data.face_set import FaceSet
 from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe
 from dic_plugin.landmarks.layouts import ORDERS, flip_permutation
 from dic_plugin.utils.option_check import dataset_options
-from dic_plugin.utils.option_values import OptionError, flag, listed, path, refused, whole
+from dic_plugin.utils.option_values import OptionError, flag, listed, number, path, refused, whole
 
 __all__ = ['FaceLandmarkDataset', 'crop_margin']
 
@@ -37,6 +37,9 @@ class FaceLandmarkDataset(data.Dataset):
             num_keypoints (int): Number of landmarks that the network has, to be checked against the file.
             gt_size (int): Size of ``gt``. Default, except in training: as stored.
             use_hflip (bool): In training, mirror every second face; left and right landmarks change places.
+            max_rotation (float): In training, turn by up to this many degrees, either way.
+            zoom_range (list): In training, enlarge the face by a random factor in this range, at least 1, at a random
+                place; see :func:`dic_plugin.data.geometry.zoom_box`. Store crops larger than ``gt_size`` for it.
             use_rot (bool): In training, turn by 0 to 3 quarter turns.
             aspect_ratio_range (list): In training, distort by a random factor in this range, [0.66, 1.33] for Helen;
                 see :func:`dic_plugin.data.geometry.aspect_crop_box`.
@@ -60,6 +63,8 @@ class FaceLandmarkDataset(data.Dataset):
         'annotation_file': listed(path),
         'set_weights': listed(whole(1)),
         'use_rot': flag,
+        'max_rotation': number(0, 180),
+        'zoom_range': None,
         'aspect_ratio_range': None,
         'num_keypoints': whole(1)
     }
@@ -144,7 +149,9 @@ def _flip_permutation(order: str, num_keypoints: int, where: str) -> np.ndarray:
 
 
 def crop_margin(opt: Mapping[str, Any]) -> Optional[float]:
-    """Return the margin of a training set's crops, see FaceAnnotations.margin; of several sets, the first's.
+    """Return the margin around the faces that a training set shows, see FaceAnnotations.margin.
+
+    Of several sets it is the first's; with ``zoom_range``, that of the mean zoom.
 
     Args:
         opt: Options of the dataset, of any type.
@@ -157,4 +164,7 @@ def crop_margin(opt: Mapping[str, Any]) -> Optional[float]:
         margin = FaceAnnotations.load(files[0] if isinstance(files, list) else files).margin if files else None
     except (OSError, ValueError):
         return None
-    return None if margin is None else max(0., round(margin, 2))
+    if margin is None:
+        return None
+    zoom = float(np.mean(opt.get('zoom_range') or 1))
+    return max(0., round(((1 + 2 * margin) / zoom - 1) / 2, 2))

@@ -1,6 +1,6 @@
 """From a face and its landmarks to the sample that BasicSR's models take: what both face datasets share."""
 import random
-from typing import Dict, Mapping, Optional, Union
+from typing import Dict, Mapping, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -8,7 +8,14 @@ from basicsr.utils import img2tensor
 from torchvision.transforms.functional import normalize
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.data.geometry import aspect_crop_box, crop_resize, flip_horizontal, rotate_quarter_turns
+from dic_plugin.data.geometry import (
+    aspect_crop_box,
+    crop_resize,
+    flip_horizontal,
+    rotate,
+    rotate_quarter_turns,
+    zoom_box,
+)
 from dic_plugin.utils.option_values import OptionError, flag, whole
 
 __all__ = ['COMMON_KEYS', 'FaceTransform', 'describe', 'whole_number']
@@ -28,8 +35,8 @@ class FaceTransform:
     Random choices come from Python's ``random``, which BasicSR seeds in every worker.
 
     Args:
-        opt: Options of the dataset; read here: ``phase``, ``scale``, ``gt_size``, ``use_hflip``, ``use_rot``,
-            ``aspect_ratio_range``, ``mean``, ``std``.
+        opt: Options of the dataset; read here: ``phase``, ``scale``, ``gt_size``, ``use_hflip``, ``max_rotation``,
+            ``zoom_range``, ``aspect_ratio_range``, ``use_rot``, ``mean``, ``std``.
         permutation: (K,) landmarks exchanged by a flip; needed where landmarks are flipped.
 
     Raises:
@@ -51,7 +58,9 @@ class FaceTransform:
                 f'{describe(opt)}:gt_size is missing; training needs images of one size, 128 in the paper.')
         self.use_hflip = train and bool(opt.get('use_hflip'))
         self.use_rot = train and bool(opt.get('use_rot'))
-        self.aspect_ratio_range = _ratio_range(opt) if train else None
+        self.max_rotation = opt.get('max_rotation') if train else None
+        self.zoom_range = _range(opt, 'zoom_range', 1, '[1.0, 1.3]') if train else None
+        self.aspect_ratio_range = _range(opt, 'aspect_ratio_range', 0, '[0.66, 1.33]') if train else None
         self.mean, self.std = opt.get('mean'), opt.get('std')
 
     def __call__(self, img: np.ndarray, landmarks: Optional[np.ndarray],
@@ -78,7 +87,16 @@ class FaceTransform:
         if self.gt_size is None and (height % self.scale or width % self.scale):
             raise ValueError(f'{path}: is {width}x{height} (width x height); expected multiples of the scale, '
                              f'{self.scale}. Set gt_size to have images resized.')
-        box, size = (0, 0, width, height), (self.gt_size or width, self.gt_size or height)
+        size = self.gt_size or width, self.gt_size or height
+        if self.max_rotation:
+            img, landmarks = rotate(img, landmarks, random.uniform(-self.max_rotation, self.max_rotation))
+        if self.zoom_range is not None:
+            place = random.uniform(0.25, 0.75), random.uniform(0.25, 0.75)  # landmarks at the very rim are rare
+            x0, y0, x1, y1 = zoom_box(width, height, landmarks, random.uniform(*self.zoom_range), place)
+            img, landmarks = img[y0:y1,
+                                 x0:x1], None if landmarks is None else landmarks - np.array([x0, y0], np.float32)
+            height, width = img.shape[:2]
+        box = (0, 0, width, height)
         if self.aspect_ratio_range is not None:
             box = aspect_crop_box(width, height, landmarks, random.uniform(*self.aspect_ratio_range))
         gt, landmarks = crop_resize(img, landmarks, box, size)
@@ -108,12 +126,12 @@ def whole_number(opt: Mapping, key: str, smallest: int = 1, default: Optional[in
     return value
 
 
-def _ratio_range(opt: Mapping):
-    value = opt.get('aspect_ratio_range')
+def _range(opt: Mapping, key: str, least: float, example: str) -> Optional[Tuple[float, float]]:
+    """Return an option of two positive numbers, the smaller first, of at least ``least``; None if it is not given."""
+    value = opt.get(key)
     if value is None:
         return None
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or not 0 < value[0] <= value[1]:
-        raise OptionError(
-            f'{describe(opt)}:aspect_ratio_range is {value!r}; expected two positive numbers, the smaller '
-            'first, such as [0.66, 1.33].')
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not max(least, 1e-3) <= value[0] <= value[1]:
+        raise OptionError(f'{describe(opt)}:{key} is {value!r}; expected two positive numbers'
+                          f'{f" of at least {least}" if least else ""}, the smaller first, such as {example}.')
     return float(value[0]), float(value[1])

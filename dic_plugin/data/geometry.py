@@ -9,7 +9,7 @@ from typing import Optional, Tuple
 import mmcv
 import numpy as np
 
-__all__ = ['aspect_crop_box', 'crop_resize', 'flip_horizontal', 'rotate_quarter_turns']
+__all__ = ['aspect_crop_box', 'crop_resize', 'flip_horizontal', 'rotate', 'rotate_quarter_turns', 'zoom_box']
 
 Face = Tuple[np.ndarray, Optional[np.ndarray]]
 Box = Tuple[int, int, int, int]
@@ -48,6 +48,58 @@ def rotate_quarter_turns(img: np.ndarray, landmarks: Optional[np.ndarray], turns
     return rotated, turned
 
 
+def rotate(img: np.ndarray, landmarks: Optional[np.ndarray], degrees: float) -> Face:
+    """Turn clockwise about the centre, at the same size, by bicubic interpolation; corners are filled by reflection.
+
+    Args:
+        img: uint8 image, (H, W, C).
+        landmarks: (K, 2) or None; they may leave the image.
+        degrees: Angle; negative turns counter-clockwise.
+    """
+    turned = mmcv.imrotate(img, degrees, interpolation='bicubic', border_mode='reflect_101')
+    if landmarks is None:
+        return turned, None
+    angle = np.deg2rad(degrees)
+    matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    centre = (np.array([img.shape[1], img.shape[0]]) - 1) / 2
+    return turned, ((landmarks - centre) @ matrix + centre).astype(landmarks.dtype)
+
+
+def zoom_box(width: int, height: int, landmarks: Optional[np.ndarray], zoom: float, place: Tuple[float, float]) -> Box:
+    """Return the part of an image that, resized back to the whole, enlarges a face by ``zoom``.
+
+    It holds all landmarks that are inside the image: where they reach too far, the zoom is limited to what they leave.
+
+    Args:
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
+        landmarks: (K, 2), or None: then the box may lie anywhere.
+        zoom: At least 1.
+        place: (x, y) in [0, 1]: where the box lies, from the leftmost and topmost place allowed to the last.
+
+    Returns:
+        (x0, y0, x1, y1) in whole pixels, x1 and y1 excluded.
+
+    >>> zoom_box(100, 100, None, 2, (0.5, 0))
+    (25, 0, 75, 50)
+    """
+    sizes = np.array([width, height])
+    if landmarks is None:
+        first, last = sizes, np.zeros(2)
+    else:
+        first, last = _landmark_pixels(landmarks)
+        first, last = np.clip(first, 0, sizes - 1), np.clip(last, 0, sizes - 1)
+    lengths = np.clip(np.round(sizes / zoom), max(1, (last - first + 1).max()), sizes)
+    earliest, latest = np.maximum(last + 1 - lengths, 0), np.minimum(first, sizes - lengths)
+    x0, y0 = (int(start) for start in np.round(earliest + (latest - earliest) * np.array(place)))
+    return x0, y0, x0 + int(lengths[0]), y0 + int(lengths[1])
+
+
+def _landmark_pixels(landmarks: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return the pixels (x, y) that the outermost landmarks lie in."""
+    return np.floor(landmarks.min(axis=0) + 0.5), np.floor(landmarks.max(axis=0) + 0.5)
+
+
 def aspect_crop_box(width: int, height: int, landmarks: Optional[np.ndarray], ratio: float) -> Box:
     """Return the part of an image that, resized back to the whole, distorts a face by ``ratio`` (Helen's recipe).
 
@@ -71,8 +123,7 @@ def aspect_crop_box(width: int, height: int, landmarks: Optional[np.ndarray], ra
     if landmarks is None:
         first, last = np.array([width // 2, height // 2]), np.array([(width - 1) // 2, (height - 1) // 2])
     else:
-        # the pixels that the outermost landmarks lie in
-        first, last = np.floor(landmarks.min(axis=0) + 0.5), np.floor(landmarks.max(axis=0) + 0.5)
+        first, last = _landmark_pixels(landmarks)
     x0, x1 = _crop_interval(width, width / max(ratio, 1.), int(first[0]), int(last[0]))
     y0, y1 = _crop_interval(height, height * min(ratio, 1.), int(first[1]), int(last[1]))
     return x0, y0, x1, y1

@@ -65,12 +65,18 @@ def test_a_full_disk_does_not_end_the_training(model, tmp_path, monkeypatch, cap
     assert 'net_g_7.pth: not saved' in caplog.text
 
 
-@pytest.mark.parametrize('size, expected', [(60, 0.25), (72, 0.4), (40, 0.)])
-def test_margin_of_the_training_crops_is_recorded_and_used(tmp_path, size, expected):
+@pytest.mark.parametrize('size, zoom, expected', [(60, None, 0.25), (72, None, 0.4), (40, None, 0.),
+                                                  (80, [1.1, 1.4], 0.3)])
+def test_margin_of_the_training_crops_is_recorded_and_used(tmp_path, size, zoom, expected):
     landmarks = np.float32([[[0, 0], [40, 20]]] * 3)
     FaceAnnotations(np.array(['a', 'b', 'c']), landmarks, 'two2', np.full((3, 2), size,
                                                                           np.int32)).save(str(tmp_path / 'a.npz'))
-    opt = dict(type='FaceLandmarkDataset', name='mine', annotation_file=[str(tmp_path / 'a.npz')], gt_size=128)
+    opt = dict(
+        type='FaceLandmarkDataset',
+        name='mine',
+        annotation_file=[str(tmp_path / 'a.npz')],
+        gt_size=128,
+        zoom_range=zoom)
     margin = crop_margin(opt)
     assert margin == expected
     record = training_record(dict(datasets=dict(train=opt), network_g=TINY, scale=8), 'network_g', margin)

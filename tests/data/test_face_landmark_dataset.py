@@ -110,8 +110,29 @@ def test_lmdb_and_folder_give_equal_samples(faces, phase):
         assert os.path.basename(from_folder['lq_path']) == os.path.basename(from_lmdb['lq_path'])
 
 
+def test_turned_and_enlarged_faces_keep_their_landmarks(faces):
+    """A spot of one face stays under its landmark, and the enlarged faces are larger."""
+    landmarks = np.tile(np.float32([[20, 20], [28, 20], [24, 24], [20, 28], [28, 28]]), (NUM, 1, 1))
+    FaceAnnotations(np.array(NAMES), landmarks, 'celeba5').save(str(faces / 'faces.npz'))
+    img = np.zeros((STORED, STORED, 3), np.uint8)
+    img[23:26, 23:26] = 255
+    Image.fromarray(img).save(faces / 'faces' / 'face.1.png')
+    dataset = FaceLandmarkDataset(options(faces, gt_size=STORED, max_rotation=20, zoom_range=[1.5, 2]))
+    for seed in range(8):
+        random.seed(seed)
+        sample = dataset[1]
+        gt, found = sample['gt'][0].numpy(), sample['landmarks'].numpy()
+        centre = (np.indices(gt.shape)[::-1] * gt).sum(axis=(1, 2)) / gt.sum()
+        np.testing.assert_allclose(centre, found[2], atol=0.3)
+        zoom = np.hypot(*(found[0] - found[4])) / np.hypot(8, 8)
+        assert 1.45 < zoom < 2.1
+        turn = np.degrees(np.arctan2(*(found[1] - found[0])[::-1]))
+        assert 0.1 < abs(turn) <= 20.1
+
+
 def test_works_without_landmarks(faces):
-    opt = options(faces, use_hflip=True, use_rot=True, aspect_ratio_range=[0.66, 1.33])
+    opt = options(
+        faces, use_hflip=True, use_rot=True, max_rotation=9, zoom_range=[1, 1.3], aspect_ratio_range=[0.66, 1.33])
     del opt['annotation_file']
     assert set(FaceLandmarkDataset(opt)[0]) == {'lq', 'gt', 'lq_path', 'gt_path'}
 
@@ -473,6 +494,8 @@ def test_size_that_scale_does_not_divide_is_named(faces):
     (dict(phase='training'), "phase is 'training'; expected train, val or test"),
     (dict(aspect_ratio_range=[1.33, 0.66]), r'aspect_ratio_range is \[1.33, 0.66\]; expected two positive numbers'),
     (dict(aspect_ratio_range=0.66), 'aspect_ratio_range is 0.66'),
+    (dict(zoom_range=[0.9, 1.2]), r'zoom_range is \[0.9, 1.2\]; expected two positive numbers of at least 1'),
+    (dict(max_rotation=-3), 'max_rotation'),
 ])
 def test_wrong_option_is_named(faces, change, message):
     with pytest.raises(ValueError, match=message):

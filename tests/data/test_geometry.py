@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from PIL import Image
 
 from dic_plugin.data.degradation import make_lq
-from dic_plugin.data.geometry import aspect_crop_box, crop_resize, flip_horizontal, rotate_quarter_turns
+from dic_plugin.data.geometry import (
+    aspect_crop_box,
+    crop_resize,
+    flip_horizontal,
+    rotate,
+    rotate_quarter_turns,
+    zoom_box,
+)
 from dic_plugin.landmarks.layouts import flip_permutation
 
 WIDTH, HEIGHT = 60, 44
@@ -58,6 +65,38 @@ def test_distortion_keeps_dot_at_landmark(dot, ratio, width, height):
     img, landmarks = crop_resize(dot_image(*dot), extent, box, (width, height))
     assert img.shape == (height, width, 3)
     np.testing.assert_allclose(brightest(img), landmarks[0], atol=0.15)
+
+
+@few
+@given(st.tuples(st.integers(22, 38), st.integers(16, 28)), st.floats(-180, 180))
+def test_rotation_keeps_dot_at_landmark(dot, degrees):
+    img, landmarks = rotate(dot_image(*dot), np.float32([dot]), degrees)
+    assert img.shape == (HEIGHT, WIDTH, 3)
+    visible = img.astype(int) * (np.hypot(*np.indices(img.shape[:2])[::-1] - landmarks[0][:, None, None]) < 8)[...,
+                                                                                                               None]
+    np.testing.assert_allclose(brightest(visible), landmarks[0], atol=0.15)
+
+
+def test_rotation_is_clockwise():
+    np.testing.assert_allclose(rotate(*random_face(), 90)[1], _quarter_turn(random_face()[1]), atol=1e-4)
+
+
+def _quarter_turn(landmarks):
+    """Clockwise about the centre, by hand: what is right of it comes below it."""
+    centre = np.array([WIDTH - 1, HEIGHT - 1]) / 2
+    return np.stack([-(landmarks - centre)[:, 1], (landmarks - centre)[:, 0]], axis=1) + centre
+
+
+@few
+@given(st.floats(1, 4), st.tuples(st.floats(0, 1), st.floats(0, 1)), st.lists(dots, max_size=3))
+def test_zoom_box_holds_all_landmarks_and_lies_inside(zoom, place, points):
+    landmarks = np.float32(points) if points else None
+    x0, y0, x1, y1 = zoom_box(WIDTH, HEIGHT, landmarks, zoom, place)
+    assert 0 <= x0 < x1 <= WIDTH and 0 <= y0 < y1 <= HEIGHT
+    if points:
+        assert (landmarks >= [x0, y0]).all() and (landmarks < [x1, y1]).all()
+    else:
+        assert (x1 - x0, y1 - y0) == (max(round(WIDTH / zoom), 1), max(round(HEIGHT / zoom), 1))
 
 
 @pytest.mark.parametrize('num_keypoints', [5, 68])
