@@ -2,8 +2,9 @@
 
 Most of the published code's time on a CPU does not go into its convolutions, but into joining up to six maps of 256x256
 before each 1x1 convolution, into PReLU's passes, and into memory that is handed out and taken back for both. The native
-operation writes none of them; it is used automatically wherever it can be (see conv_act), and the plain formulation in
-torch's own operations everywhere else: on GPUs, under autocast, compiled, traced, exported or counted.
+operation writes none of them; it is used automatically wherever it can be (see conv_act). On a GPU a Triton kernel and
+BasicSR's fused_act take its place (see gpu_conv). Everywhere else there is the plain formulation in torch's own
+operations: under autocast, compiled, traced, exported or counted.
 """
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from torch.compiler import is_compiling
 from torch.nn import functional as F
 
-from dic_plugin.ops import native_conv
+from dic_plugin.ops import gpu_conv, native_conv
 
 Slope = Union[None, float, Tensor]
 Convolution = Union[nn.Conv2d, nn.ConvTranspose2d]
@@ -33,7 +34,10 @@ def native_is_available() -> bool:
 
 @contextmanager
 def native(enabled: bool) -> Iterator[None]:
-    """Use the native operation wherever possible (True) or nowhere (False, for comparisons) in a ``with`` statement."""
+    """Use our operations wherever possible (True) or torch's alone (False, for comparisons) in a ``with`` statement.
+
+    This concerns the native operation on CPUs, and Triton and fused_act on GPUs.
+    """
     token = _native.set(enabled)
     try:
         yield
@@ -97,7 +101,8 @@ def conv_act(maps: Sequence[Tensor],
     """
     dtype = _native_type(maps, layer, residual)
     if dtype is None:
-        return _torch_conv_act(maps, layer, slope, residual)
+        way = _gpu_way(maps, layer, slope, residual)
+        return (way or _torch_conv_act)(maps, layer, slope, residual)
     maps = [x if x.dtype == dtype else x.to(dtype) for x in maps]
     # a residual of another type is as exact as it is (an image's own values, say)
     if residual is not None and (residual.dtype != dtype or residual.shape != _out_shape(maps, layer)):
@@ -150,6 +155,16 @@ def _native_type(maps: Sequence[Tensor], layer: Convolution, residual: Optional[
     if residual is not None:
         tensors.append(residual)
     return _type_for(*tensors)
+
+
+def _gpu_way(maps: Sequence[Tensor], layer: Convolution, slope: Slope,
+             residual: Optional[Tensor]) -> Optional[Callable[..., Tensor]]:
+    """Return the function that computes this on a GPU faster than torch's operations, or None."""
+    if not gpu_conv.is_on_gpu(*maps, layer.weight) or is_compiling() or not _native.get() or _is_watched():
+        return None
+    if not (_is_ordinary(layer) and _takes(layer, maps)):
+        return None
+    return gpu_conv.way_for(maps, layer, slope, residual)
 
 
 def _type_for(*tensors: Tensor) -> Optional[torch.dtype]:
