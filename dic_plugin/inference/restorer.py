@@ -1,15 +1,19 @@
 """Restoration of face crops in arrays, on which the command line and the page are built."""
 import os
 from contextlib import nullcontext
-from typing import Any, List, NamedTuple, Optional, Sequence, Union
+from functools import partial
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Union
 
 import numpy as np
 import torch
 
+from dic_plugin.archs import DICOutput
 from dic_plugin.checkpoints.weights import SHIPPED, build_network, read_weights
 from dic_plugin.faces.crop import MARGIN
+from dic_plugin.inference.fixed_batch import FixedBatch
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
 from dic_plugin.ops import lay_out_weights
+from dic_plugin.ops.gpu_conv import fix_slopes, has_fused_act
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16}
 
@@ -47,6 +51,10 @@ class FaceRestorer:
         dtype: 'fp32', or 'bf16', which is faster and less exact, on GPUs and CPUs that support it (AMX).
         steps: Stop after this number of steps. Default: all of the network's.
         batch_size: Faces per forward pass; it changes memory and speed, not results.
+        compile: Compile the network with torch.compile, which takes minutes at the first call. Batches are then filled
+            up to ``batch_size``. On a CPU with the native operation it is slower.
+        cuda_graphs: Record the network as a CUDA graph for each size of faces, which helps most with few faces at a
+            time. Batches are filled up here, too.
 
     Attributes:
         network: The DIC, in evaluation mode.
@@ -60,7 +68,8 @@ class FaceRestorer:
 
     Raises:
         CheckpointError: The file cannot be read, holds no DIC, or values that are not finite.
-        ValueError: The device does not exist or does not support the dtype, or steps or batch_size is out of range.
+        ValueError: The device does not exist or does not support the dtype or cuda_graphs, or steps or batch_size is
+            out of range.
 
     >>> from dic_plugin import FaceRestorer
     >>> restorer = FaceRestorer(weights, device='cpu')
@@ -77,12 +86,16 @@ class FaceRestorer:
                  device: Optional[Union[str, torch.device]] = None,
                  dtype: str = 'fp32',
                  steps: Optional[int] = None,
-                 batch_size: int = 8) -> None:
+                 batch_size: int = 8,
+                 compile: bool = False,
+                 cuda_graphs: bool = False) -> None:
         self.path = SHIPPED if weights is None else os.path.expanduser(weights)
         self.device = pick_device(device)
         self.dtype = _pick_dtype(dtype, self.device)
         if batch_size < 1:
             raise ValueError(f'batch_size={batch_size}; expected at least 1.')
+        if cuda_graphs and self.device.type != 'cuda':
+            raise ValueError(f'cuda_graphs=True needs a GPU; the device is {self.device}.')
         self.batch_size = batch_size
         read = read_weights(self.path)
         self.network = build_network(read, self.path)
@@ -94,6 +107,11 @@ class FaceRestorer:
         self.network.to(self.device)
         if self.device.type == 'cpu':
             lay_out_weights(self.network)  # a tenth faster
+        elif self.device.type == 'cuda' and has_fused_act():
+            fix_slopes(self.network)
+        self._forward: Callable[[torch.Tensor], DICOutput] = partial(self.network, return_steps=True)
+        if compile or cuda_graphs:
+            self._forward = FixedBatch(self.network, batch_size, compile, cuda_graphs)
         self.input_size = read.input_size
         self.upscale = read.options['upscale']
         self.num_keypoints = read.options['num_keypoints']
@@ -120,7 +138,7 @@ class FaceRestorer:
     @torch.no_grad()
     def _restore(self, batch: torch.Tensor) -> List[RestoredStep]:
         with nullcontext() if self.dtype == torch.float32 else torch.autocast(self.device.type, self.dtype):
-            out = self.network(batch.to(self.device).float() / 255, return_steps=True)
+            out = self._forward(batch.to(self.device).float() / 255)
         fusion: Any = getattr(self.network.block, 'fusion') if self.num_steps > 1 else None
         steps = []
         for index, (sr, heatmap) in enumerate(zip(out.sr, out.heatmap)):

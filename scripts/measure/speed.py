@@ -10,9 +10,11 @@ tables in Markdown. Use a quiet machine: with another busy process on the same c
 """
 import argparse
 import inspect
+import math
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
@@ -41,17 +43,27 @@ Row = Sequence[Any]
 def inference(args: argparse.Namespace, network: DIC) -> Iterator[str]:
     lq = synthetic_lq(max(args.batches), 16).to(args.device)
     rows = [(result.batch, result.name, f'{result.seconds * 1e3:.1f}', f'{result.ratio:.2f}', f'{result.error:.1e}',
-             f'{result.psnr:.1f}') for result in compare_inference(network, lq, args.batches, args.rounds)]
-    yield from table(('faces', 'way', 'ms', 'times as fast', 'largest difference', 'PSNR to plain (dB)'), rows)
+             f'{result.psnr:.1f}', megabytes(result.megabytes))
+            for result in compare_inference(network, lq, args.batches, args.rounds, args.until)]
+    yield from table(('faces', 'way', 'ms', 'times as fast', 'largest difference', 'PSNR to plain (dB)', 'memory (MB)'),
+                     rows)
 
 
 def training(args: argparse.Namespace, network: DIC) -> Iterator[str]:
-    lq = synthetic_lq(args.train_batch, 16).to(args.device)
-    rows = [(result.name, f'{result.seconds * 1e3:.0f}', f'{result.ratio:.2f}', f'{result.error:.1e}')
-            for result in compare_training(network.train(), lq, args.rounds)]
-    yield f'Batch {args.train_batch}.\n'
-    yield from table(('way', 'ms a step', 'times as fast', 'largest difference of gradient norms'), rows)
+    for batch in args.train_batches:
+        lq = synthetic_lq(batch, 16).to(args.device)
+        rows = [(result.name, f'{result.seconds * 1e3:.0f}', f'{result.ratio:.2f}', f'{result.error:.1e}',
+                 megabytes(result.megabytes))
+                for result in compare_training(network.train(), lq, args.rounds, args.until)]
+        yield f'Batch {batch}.\n'
+        yield from table(('way', 'ms a step', 'times as fast', 'largest difference of gradient norms', 'memory (MB)'),
+                         rows)
+        yield ''
     network.eval()
+
+
+def megabytes(value: Optional[float]) -> str:
+    return '-' if value is None else f'{value:.0f}'
 
 
 def memory(args: argparse.Namespace, network: DIC) -> Iterator[str]:
@@ -126,8 +138,9 @@ def parse(argv: Optional[List[str]]) -> Tuple[argparse.Namespace, argparse.Argum
         default=[],
         metavar='OPTION=NUMBER',
         help="DIC's options where they are not the paper's")
-    parser.add_argument('--batches', type=int, nargs='+', help='faces (default: 1 8 32, on a GPU 1 8 64)')
-    parser.add_argument('--train-batch', type=int, help='faces of a training step (default: 2, on a GPU 8)')
+    parser.add_argument('--batches', type=int, nargs='+', help='faces (default: 1 8 32, on a GPU 1 8 64 256)')
+    parser.add_argument('--train-batches', type=int, nargs='+', help='faces of a step (default: 2, on a GPU 8 64)')
+    parser.add_argument('--minutes', type=float, help='begin no further way after this time (default: on a GPU 9)')
     parser.add_argument('--rounds', type=int, default=5, help='how often everything is timed (default: 5)')
     parser.add_argument('--plot', type=os.path.expanduser, metavar='PNG', help='where growth draws its plot')
     parser.add_argument(
@@ -138,11 +151,12 @@ def parse(argv: Optional[List[str]]) -> Tuple[argparse.Namespace, argparse.Argum
     parser.add_argument('--iterations', type=int, default=20, help="of one turn of the loop (default: %(default)s)")
     args = parser.parse_args(argv)
     on_gpu = args.device == 'cuda'
-    args.batches = args.batches or ([1, 8, 64] if on_gpu else [1, 8, 32])
-    args.train_batch = args.train_batch or (8 if on_gpu else 2)
+    args.batches = args.batches or ([1, 8, 64, 256] if on_gpu else [1, 8, 32])
+    args.train_batches = args.train_batches or ([8, 64] if on_gpu else [2])
+    args.until = time.monotonic() + 60 * (args.minutes or (9 if on_gpu else math.inf))
     args.parts = args.parts or DEFAULT_PARTS[args.device]
-    if min(args.rounds, args.train_batch, args.iterations, *args.batches) < 1:
-        parser.error('--batches, --train-batch, --iterations and --rounds must be at least 1.')
+    if min(args.rounds, args.iterations, *args.train_batches, *args.batches) < 1:
+        parser.error('--batches, --train-batches, --iterations and --rounds must be at least 1.')
     if on_gpu and not torch.cuda.is_available():
         parser.error('--device cuda: torch sees no GPU.')
     if on_gpu and set(args.parts) & set(ON_CPU_ONLY):

@@ -50,13 +50,47 @@ def test_gives_what_the_network_gives(weights):
     np.testing.assert_array_equal(restored.landmarks, restored.steps[-1].landmarks)
 
 
-@pytest.mark.parametrize('batch_size', [1, 3, 5])
-def test_batching_does_not_change_results(weights, batch_size):
-    images = list(faces(5))
-    one, other = FaceRestorer(weights, 'cpu')(images), FaceRestorer(weights, 'cpu', batch_size=batch_size)(images)
+def _assert_close(one, other):
     assert np.abs(one.faces.astype(int) - other.faces).max() <= 1  # sums are rounded in another order
     np.testing.assert_allclose(one.landmarks, other.landmarks, atol=0.05)
     np.testing.assert_allclose(one.steps[1].attention, other.steps[1].attention, atol=1e-4)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The batch sizes for which torch.compile makes a network; without machine code, which would take minutes."""
+    sizes, compile_of_torch = [], torch.compile
+
+    def backend(graph, inputs):
+        sizes.append(max(len(x) for x in inputs if x.dim() == 4 and x.shape[2:] == (16, 16)))
+        return graph
+
+    monkeypatch.setattr(torch, 'compile', lambda net, **options: compile_of_torch(net, backend=backend, **options))
+    torch.compiler.reset()
+    yield sizes
+    torch.compiler.reset()
+
+
+def test_compiled_network_sees_one_size_of_batch(weights, compiled):
+    images = faces(5)
+    restored = FaceRestorer(weights, 'cpu', batch_size=3, compile=True)(images)
+    assert restored.faces.shape == (5, 128, 128, 3) and compiled == [3]
+    _assert_close(FaceRestorer(weights, 'cpu')(images), restored)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.parametrize('dtype', ['fp32', 'bf16'])
+def test_cuda_graph_gives_the_same(weights, dtype):
+    recorded = FaceRestorer(weights, 'cuda', dtype, batch_size=3, cuda_graphs=True)
+    for images in (faces(5), faces(2, seed=1), faces(4, size=24)):
+        expected = FaceRestorer(weights, 'cuda', dtype)(images)
+        assert np.abs(recorded(images).faces.astype(int) - expected.faces).max() <= (1 if dtype == 'fp32' else 8)
+
+
+@pytest.mark.parametrize('batch_size', [1, 3, 5])
+def test_batching_does_not_change_results(weights, batch_size):
+    images = list(faces(5))
+    _assert_close(FaceRestorer(weights, 'cpu')(images), FaceRestorer(weights, 'cpu', batch_size=batch_size)(images))
 
 
 def test_steps_stop_early(weights):
@@ -195,6 +229,7 @@ def test_grouping_that_no_shape_tells_has_to_be_recorded(tmp_path):
     (dict(steps=0), 'steps=0: .* has 2; expected 1 to 2'),
     (dict(steps=3), 'expected 1 to 2'),
     (dict(batch_size=0), 'batch_size=0'),
+    (dict(cuda_graphs=True), 'cuda_graphs=True needs a GPU; the device is cpu'),
     (dict(dtype='fp16'), "dtype='fp16'; expected 'fp32' or 'bf16'"),
     (dict(device='abacus'), "device 'abacus' cannot be used here"),
     (dict(device='cuda:99'), "device 'cuda:99' cannot be used here"),

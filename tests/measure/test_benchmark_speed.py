@@ -11,7 +11,7 @@ from dic_plugin.archs import DIC
 from dic_plugin.ops import native, native_conv, native_is_available
 from helpers.paths import ROOT
 from speed_parts import growth, roofline
-from speed_parts.devices import inference_ways
+from speed_parts.devices import gpu_ways, inference_ways
 from speed_parts.inference import compare_inference, psnr
 from speed_parts.memory import peak_memory
 from speed_parts.plain_dic import plain_forward
@@ -59,6 +59,27 @@ def test_every_way_gives_the_plain_image(network):
 def test_every_way_gives_the_plain_gradients(network):
     plain, fp32, bf16 = compare_training(network, torch.rand(2, 3, 16, 16), 1)
     assert plain.error == 0 and fp32.error <= 1e-2 and 0 < bf16.error
+
+
+def test_ways_without_time_are_missing(network):
+    assert compare_inference(network, torch.rand(1, 3, 16, 16), [1], 1, until=0.) == []
+    assert compare_training(network, torch.rand(1, 3, 16, 16), 1, until=0.) == []
+
+
+@pytest.mark.parametrize('return_steps', [True, False])
+def test_ways_of_a_gpu_give_the_plain_image(network, return_steps):
+    """As far as a CPU goes: neither compiled nor recorded."""
+    ways, x = gpu_ways(network, return_steps), torch.rand(2, 3, 16, 16)
+    assert {'plain', 'tf32', "bf16, torch's operations", 'fp16, channels_last', 'bf16, compile'} < set(ways)
+    assert any('CUDA graph' in name for name in ways) != return_steps
+    with torch.no_grad():
+        expected = ways['plain'].forward(x).sr[-1]
+        for name, way in ways.items():
+            assert (way.most < 64) == ('CUDA graph' in name)
+            if 'compile' not in name and 'CUDA graph' not in name:
+                out = way.forward(way.place(x))
+                error = ((out.sr[-1] if return_steps or name == 'plain' else out) - expected).abs().max()
+                assert error <= (0.1 if name[:4] in ('bf16', 'fp16') else 1e-4)
 
 
 def test_psnr():

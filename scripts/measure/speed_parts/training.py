@@ -1,10 +1,14 @@
 """A training step of DIC against the plain formulation."""
-from typing import Callable, Dict, NamedTuple, Tuple
+import math
+import time
+from functools import partial
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
+import torch
 from torch import Tensor
 
 from dic_plugin.archs import DIC, DICOutput
-from speed_parts.devices import Way, clock_of, training_ways
+from speed_parts.devices import Way, clock_of, megabytes_of, training_ways
 from take_turns import take_turns
 
 Targets = Tuple[Tensor, Tensor]
@@ -18,11 +22,13 @@ class Training(NamedTuple):
         seconds: per step, median.
         ratio: how many times as fast as the plain one.
         error: largest relative difference of a parameter's gradient norm from the plain one.
+        megabytes: of memory at the peak, on a GPU; else None.
     """
     name: str
     seconds: float
     ratio: float
     error: float
+    megabytes: Optional[float]
 
 
 def make_targets(network: DIC, lq: Tensor) -> Targets:
@@ -44,23 +50,32 @@ def training_step(network: DIC, forward: Callable[[Tensor], DICOutput], lq: Tens
     loss.backward()
 
 
-def compare_training(network: DIC, lq: Tensor, rounds: int) -> Tuple[Training, ...]:
-    """Time every way to train on this device, in turns, and compare their gradients. The first way is the plain one."""
+def compare_training(network: DIC, lq: Tensor, rounds: int, until: float = math.inf) -> List[Training]:
+    """Time every way to train on this device, in turns, and compare their gradients. The first way is the plain one.
+
+    Ways without time (``until``, of time.monotonic()) or memory are missing.
+    """
     targets = make_targets(network, lq)
     ways: Dict[str, Way] = training_ways(network)
-    steps = {
-        name: lambda way=way: training_step(way.network, way.forward, way.place(lq), targets)
-        for name, way in ways.items()
-    }
-    gradients = {}
+    gradients, megabytes, turns = {}, {}, {}
     for name, way in ways.items():
-        steps[name]()
+        if time.monotonic() > until:
+            break
+        turn = partial(training_step, way.network, way.forward, way.place(lq), targets)
+        try:
+            turn()  # compiles, too
+            megabytes[name] = megabytes_of(turn, lq.device)
+        except torch.cuda.OutOfMemoryError:
+            continue
         gradients[name] = [parameter.grad.float().norm().item() for parameter in way.network.parameters()]
-    seconds = take_turns(steps, rounds, clock_of(lq.device))
+        turns[name] = turn
     plain, *_ = ways
+    if plain not in turns:
+        return []
+    seconds = take_turns(turns, rounds, clock_of(lq.device))
     scale = max(gradients[plain])
-    return tuple(
-        Training(name, seconds[name], seconds[plain] /
-                 seconds[name], max(
-                     abs(a - b) / max(b, 1e-3 * scale) for a, b in zip(gradients[name], gradients[plain])))
-        for name in ways)
+    return [
+        Training(name, seconds[name], seconds[plain] / seconds[name],
+                 max(abs(a - b) / max(b, 1e-3 * scale)
+                     for a, b in zip(gradients[name], gradients[plain])), megabytes[name]) for name in turns
+    ]
