@@ -5,12 +5,13 @@ from typing import Any, Dict, Mapping
 import torch
 from basicsr.losses import build_loss
 from basicsr.models.sr_model import SRModel
+from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
 from dic_plugin.utils.option_values import OptionError
 
-__all__ = ['FSRNetModel', 'StepsModel']
+__all__ = ['FSRGANModel', 'FSRNetModel', 'StepsModel']
 
 
 class _PartsModel(SRModel):
@@ -79,3 +80,31 @@ class FSRNetModel(_PartsModel):
             l_coarse=self.cri_pix(output.coarse, self.gt),
             l_final=self.cri_pix(output.final, self.gt),
             l_prior=self.cri_heatmap(output.prior, self.cri_heatmap.target(cells, size)))
+
+
+@MODEL_REGISTRY.register()
+class FSRGANModel(FSRNetModel, SRGANModel):
+    """Training of FSRGAN: FSRNet's losses, a discriminator of the final image and, as an option, perceptual_opt.
+
+    Options are FSRNetModel's and SRGANModel's; both networks are updated in every iteration.
+    """
+
+    def optimize_parameters(self, current_iter: int) -> None:
+        self.net_d.requires_grad_(False)  # gradients pass through it
+        self.optimizer_g.zero_grad()
+        losses = self._losses(self.net_g(self.lq, return_steps=True))
+        if self.cri_perceptual:
+            losses['l_g_percep'] = self.cri_perceptual(self.output, self.gt)[0]
+        losses['l_g_gan'] = self.cri_gan(self.net_d(self.output), True, is_disc=False)
+        torch.stack(list(losses.values())).sum().backward()
+        self.optimizer_g.step()
+        self.net_d.requires_grad_(True)
+        self.optimizer_d.zero_grad()
+        losses_d = OrderedDict(
+            l_d_real=self.cri_gan(self.net_d(self.gt), True, is_disc=True),
+            l_d_fake=self.cri_gan(self.net_d(self.output.detach()), False, is_disc=True))
+        torch.stack(list(losses_d.values())).sum().backward()
+        self.optimizer_d.step()
+        self.log_dict = self.reduce_loss_dict(OrderedDict(losses, **losses_d))
+        if self.ema_decay > 0:
+            self.model_ema(decay=self.ema_decay)

@@ -4,8 +4,8 @@ Written from layer tables and checked against figures of the published code (tes
 in RGB, 0 to 1, and return 128x128; what a network needs otherwise, such as another range, happens inside. Parameters
 are registered in the order of the published ones.
 """
-from dic_plugin.archs.rivals.fsrnet_arch import FSRNet, FSRNetOutput
-from dic_plugin.archs.rivals.pfsr_arch import PFSRDiscriminator, PFSRGenerator
+from dic_plugin.archs.rivals.fsrnet_arch import FSRGANDiscriminator, FSRNet, FSRNetOutput
+from dic_plugin.archs.rivals.pfsr_arch import PFSRDiscriminator, PFSRGenerator, PFSRLandmarks
 from dic_plugin.archs.rivals.rdn_arch import RDN
 from dic_plugin.archs.rivals.sparnet_arch import SPARNet
 from dic_plugin.archs.rivals.srfbn_arch import SRFBN
@@ -13,6 +13,6 @@ from dic_plugin.archs.rivals.srresnet_arch import SRResNet
 from dic_plugin.archs.rivals.urdgn_arch import URDGNDiscriminator, URDGNGenerator
 
 __all__ = [
-    'FSRNet', 'FSRNetOutput', 'PFSRDiscriminator', 'PFSRGenerator', 'RDN', 'SPARNet', 'SRFBN', 'SRResNet',
-    'URDGNDiscriminator', 'URDGNGenerator'
+    'FSRGANDiscriminator', 'FSRNet', 'FSRNetOutput', 'PFSRDiscriminator', 'PFSRGenerator', 'PFSRLandmarks', 'RDN',
+    'SPARNet', 'SRFBN', 'SRResNet', 'URDGNDiscriminator', 'URDGNGenerator'
 ]

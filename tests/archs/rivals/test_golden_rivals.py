@@ -11,6 +11,7 @@ from dic_plugin.archs.rivals import (
     FSRNet,
     PFSRDiscriminator,
     PFSRGenerator,
+    PFSRLandmarks,
     SPARNet,
     SRResNet,
     URDGNDiscriminator,
@@ -165,6 +166,13 @@ def test_gradient_penalty_of_pfsr():
     record = entry['gradient_penalty']
     assert norms.tolist() == pytest.approx(record['norms'], rel=RTOL)
     assert_training(network, names, (norms - 1).square().mean(), record)
+
+
+def test_landmarks_of_pfsr():
+    entry = GOLDEN_RIVALS['PFSR_FAN_hash']
+    network, _ = filled(PFSRLandmarks(), entry)
+    with torch.no_grad():
+        assert_digest(network.eval()(0.5 + wave_input(entry['input_shape']).float().double()), entry['output'], RTOL)
 
 
 def test_pfsr_refuses_what_it_cannot():
