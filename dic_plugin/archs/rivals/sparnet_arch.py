@@ -7,8 +7,6 @@ from torch.nn import functional as F
 
 from dic_plugin.archs.rivals.enlarge import enlarge
 
-WIDTH = 64  # channels inside an attention hourglass
-
 
 class ConvLayer(nn.Module):
     """Reflection padding, a 3x3 convolution, batch norm and leaky ReLU.
@@ -41,18 +39,19 @@ class AttentionLevel(nn.Module):
 
     Args:
         num_in_ch: channels of the input.
+        num_feat: channels F inside.
         depth: levels below and this one.
     """
 
-    def __init__(self, num_in_ch: int, depth: int) -> None:
+    def __init__(self, num_in_ch: int, num_feat: int, depth: int) -> None:
         super().__init__()
-        self.keep = ConvLayer(num_in_ch, WIDTH)
-        self.down = ConvLayer(num_in_ch, WIDTH, 'down')
-        self.inner = AttentionLevel(WIDTH, depth - 1) if depth > 1 else ConvLayer(WIDTH, WIDTH)
-        self.up = ConvLayer(WIDTH, WIDTH, 'up')
+        self.keep = ConvLayer(num_in_ch, num_feat)
+        self.down = ConvLayer(num_in_ch, num_feat, 'down')
+        self.inner = AttentionLevel(num_feat, num_feat, depth - 1) if depth > 1 else ConvLayer(num_feat, num_feat)
+        self.up = ConvLayer(num_feat, num_feat, 'up')
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``B,64,h,w`` from ``B,num_in_ch,h,w``."""
+        """Return ``B,F,h,w`` from ``B,num_in_ch,h,w``."""
         return self.keep(x) + self.up(self.inner(self.down(x)))
 
 
@@ -65,9 +64,11 @@ class FaceAttentionUnit(nn.Module):
         scale: 'up', 'down' or '', see ConvLayer.
         depth: of the hourglass.
         attention_3d: a map for every channel, not one for all.
+        hg_num_feat: channels of the hourglass.
     """
 
-    def __init__(self, num_in_ch: int, num_out_ch: int, scale: str, depth: int, attention_3d: bool) -> None:
+    def __init__(self, num_in_ch: int, num_out_ch: int, scale: str, depth: int, attention_3d: bool,
+                 hg_num_feat: int) -> None:
         super().__init__()
         self.shortcut: Optional[ConvLayer] = None
         if scale or num_in_ch != num_out_ch:
@@ -75,8 +76,8 @@ class FaceAttentionUnit(nn.Module):
         self.norm = nn.BatchNorm2d(num_in_ch)
         self.conv1 = ConvLayer(num_in_ch, num_out_ch, scale if scale == 'up' else '')
         self.conv2 = ConvLayer(num_out_ch, num_out_ch, scale if scale == 'down' else '', act=False)
-        self.hourglass = AttentionLevel(num_out_ch, depth)
-        self.attention = ConvLayer(WIDTH, num_out_ch if attention_3d else 1, norm=False, act=False)
+        self.hourglass = AttentionLevel(num_out_ch, hg_num_feat, depth)
+        self.attention = ConvLayer(hg_num_feat, num_out_ch if attention_3d else 1, norm=False, act=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``B,num_out_ch,h',w'`` from ``B,num_in_ch,h,w``."""
@@ -100,6 +101,7 @@ class SPARNet(nn.Module):
         num_block: units at the bottom.
         attention_3d: see FaceAttentionUnit.
         upscale: 8; the bottom has the size of the input.
+        hg_num_feat: channels of the hourglasses; 64 as published.
     """
 
     def __init__(self,
@@ -108,7 +110,8 @@ class SPARNet(nn.Module):
                  num_feat: int = 32,
                  num_block: int = 10,
                  attention_3d: bool = False,
-                 upscale: int = 8) -> None:
+                 upscale: int = 8,
+                 hg_num_feat: int = 64) -> None:
         super().__init__()
         if upscale != 8:
             raise ValueError(f'upscale={upscale}; expected 8: the encoder halves the image three times.')
@@ -116,7 +119,7 @@ class SPARNet(nn.Module):
         small, middle, large = num_feat, 2 * num_feat, 4 * num_feat
 
         def unit(num_in_ch: int, num_out_ch: int, scale: str, depth: int) -> FaceAttentionUnit:
-            return FaceAttentionUnit(num_in_ch, num_out_ch, scale, depth, attention_3d)
+            return FaceAttentionUnit(num_in_ch, num_out_ch, scale, depth, attention_3d, hg_num_feat)
 
         self.encoder = nn.Sequential(
             ConvLayer(num_in_ch, small, norm=False, act=False), unit(small, middle, 'down', 4),
