@@ -5,35 +5,33 @@ import importlib
 import logging
 import os
 import sys
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from functools import partial
-from importlib.util import find_spec
-from logging.handlers import MemoryHandler
 from os import path as osp
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 import torch
 from basicsr.data import build_dataloader, build_dataset, prefetch_dataloader
 from basicsr.models import base_model, build_model
 from basicsr.utils import get_root_logger
-from basicsr.utils import logger as basicsr_logger
 from basicsr.utils import options as basicsr_options
 from basicsr.utils.dist_util import master_only
 from torch import distributed as dist
 
 from dic_plugin.launch import distributed
 from dic_plugin.launch.command_line import check_command_line, forced_value, normalised
+from dic_plugin.launch.early_log import EarlyLog
 from dic_plugin.launch.iterations import Progress, TellingPrefetcher, training_loader
+from dic_plugin.launch.machine_check import check_machine, made_consistent
 from dic_plugin.launch.randomness import seed_iteration
 from dic_plugin.launch.resume import is_of_another_experiment, load_resume_state
 from dic_plugin.launch.signals import Stopped, StopRequest, ending_children
+from dic_plugin.launch.standing_in import standing_in
 from dic_plugin.models.finite import FiniteWatch, NotFiniteError, batch_names
 from dic_plugin.utils.atomic_write import atomic_write
 from dic_plugin.utils.option_check import check_options
 from dic_plugin.utils.option_values import OptionError
-from dic_plugin.utils.schedule import stretch_schedule
 
 __all__ = ['test', 'train']
 
@@ -68,23 +66,6 @@ class NotSaved(Exception):
     """The last iteration of a run is lost."""
 
 
-@contextmanager
-def _standing_in(owner: Any, **functions: Any) -> Iterator[None]:
-    """Replace attributes of a module or a class inside a ``with`` statement."""
-    missing = object()
-    before = {name: vars(owner).get(name, missing) for name in functions}
-    for name, function in functions.items():
-        setattr(owner, name, function)
-    try:
-        yield
-    finally:
-        for name, function in before.items():
-            if function is missing:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, function)
-
-
 class _Run:
     """State that is shared by the functions that replace BasicSR's.
 
@@ -98,7 +79,7 @@ class _Run:
         self.pipeline = getattr(self.loop, f'{what}_pipeline')
         self.root = osp.abspath(root or os.getcwd())
         self.stop = StopRequest(insist='LOCAL_RANK' not in os.environ)
-        self.early_log = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize)
+        self.early_log = EarlyLog()
         self.datasets: Dict[str, Any] = {}
         self.model: Any = None
         self.state: Optional[Dict[str, Any]] = None
@@ -109,22 +90,22 @@ class _Run:
         sys.argv[1:] = normalised(sys.argv[1:])
         stock = {name: getattr(self.loop, name) for name in ('parse_options', 'make_exp_dirs', 'get_root_logger')}
         with ExitStack() as stack:
-            stack.enter_context(self._own_logger())
+            stack.enter_context(self.early_log.own_logger())
             try:
                 command = check_command_line(sys.argv[1:])
                 stack.enter_context(
-                    _standing_in(
+                    standing_in(
                         basicsr_options,
                         open=lambda path, mode='r': open(path, mode, encoding='utf-8'),
                         init_dist=lambda launcher, **_: distributed.init_process_group(
                             launcher, command.num_gpu, command.dist_params),
                         _postprocess_yml_value=forced_value))
-                stack.enter_context(_standing_in(self.loop, **self._functions(stock)))
-                stack.enter_context(_standing_in(prefetch_dataloader, PrefetchGenerator=TellingPrefetcher))
-                stack.enter_context(_standing_in(base_model.BaseModel, save_training_state=self._save_training_state()))
+                stack.enter_context(standing_in(self.loop, **self._functions(stock)))
+                stack.enter_context(standing_in(prefetch_dataloader, PrefetchGenerator=TellingPrefetcher))
+                stack.enter_context(standing_in(base_model.BaseModel, save_training_state=self._save_training_state()))
                 if command.launcher != 'none' and (command.num_gpu == 0 or not torch.cuda.is_available()):
                     stack.enter_context(
-                        _standing_in(base_model.BaseModel, model_to_device=distributed.model_to_cpu_device))
+                        standing_in(base_model.BaseModel, model_to_device=distributed.model_to_cpu_device))
                 if self.is_train:
                     stack.enter_context(self.stop.listening())
                     stack.enter_context(ending_children())
@@ -168,9 +149,7 @@ class _Run:
             distributed.barrier()
 
         def get_logger(*args: Any, **kwargs: Any) -> logging.Logger:
-            # BasicSR adds the log's file to a new logger only
-            basicsr_logger.initialized_logger.pop('basicsr', None)
-            logging.getLogger('basicsr').removeHandler(self.early_log)
+            self.early_log.make_way()
             return stock['get_root_logger'](*args, **kwargs)
 
         functions: Dict[str, Callable] = dict(
@@ -214,9 +193,9 @@ class _Run:
             logger.warning('path:pretrain_hourglass is called pretrain_network_hourglass now, and read as that.')
         opt = check_options(given, self.is_train, logger.warning)
         self.opt = opt
-        for change in _made_consistent(opt, self.is_train):
+        for change in made_consistent(opt, self.is_train):
             logger.info(change)
-        _check_machine(opt, self.is_train)
+        check_machine(opt, self.is_train)
         try:
             if self.is_train:
                 self.state = load_resume_state(opt)
@@ -243,12 +222,12 @@ class _Run:
 
     # ------------------------------------------------------------- what the loops call
     def _built_dataset(self, dataset_opt: Mapping[str, Any]) -> Any:
-        self._replay_log()
+        self.early_log.replay()
         return next(self.datasets[phase] for phase, opt in self.opt['datasets'].items() if opt is dataset_opt)
 
     def _loaders(self, opt: Mapping[str, Any], logger: logging.Logger) -> Tuple[Any, Any, List[Any], int, int]:
         """Replace BasicSR's ``create_train_val_dataloader``."""
-        self._replay_log()
+        self.early_log.replay()
         train_opt = opt['datasets']['train']
         logger.info('Training statistics:'
                     f'\n\tNumber of train images: {len(self.datasets["train"])}'
@@ -371,90 +350,6 @@ class _Run:
                 self.stop.at_once = None
 
         self.model.validation = validation
-
-    # ------------------------------------------------------------- the log
-    @contextmanager
-    def _own_logger(self) -> Iterator[None]:
-        """Use a new logger for BasicSR in a ``with`` statement; messages before the log file is open are kept."""
-        logger = logging.getLogger('basicsr')
-        before = logger.handlers, logger.level, logger.propagate, basicsr_logger.initialized_logger.pop('basicsr', None)
-        logger.handlers = [self.early_log]
-        logger.setLevel(logging.INFO)
-        logger.propagate = False
-        basicsr_logger.initialized_logger['basicsr'] = True
-        try:
-            # A full disk loses lines of the log, without a traceback for each; what is not saved is said at the end.
-            with _standing_in(logging, raiseExceptions=False):
-                yield
-        finally:
-            for handler in logger.handlers:
-                with suppress(OSError):
-                    handler.close()
-            logger.handlers, logger.level, logger.propagate, was_initialized = before
-            basicsr_logger.initialized_logger.pop('basicsr', None)
-            if was_initialized:
-                basicsr_logger.initialized_logger['basicsr'] = True
-
-    def _replay_log(self) -> None:
-        logger = logging.getLogger('basicsr')
-        for record in self.early_log.buffer:
-            if logger.isEnabledFor(record.levelno):
-                logger.handle(record)
-        self.early_log.buffer.clear()
-
-
-def _made_consistent(opt: Dict[str, Any], is_train: bool) -> List[str]:
-    """Bring options into line that contradict each other but can only mean one thing, in place; what was changed."""
-    changes = []
-    for phase, dataset in opt['datasets'].items():
-        has_workers = phase == 'train' and dataset['num_worker_per_gpu'] > 0
-        if dataset.get('persistent_workers') and not has_workers:
-            dataset['persistent_workers'] = False
-            if phase == 'train':
-                changes.append('datasets:train:persistent_workers has no effect: num_worker_per_gpu is 0.')
-    if is_train:
-        stretched = stretch_schedule(opt['train'])
-        changes += [stretched] if stretched else []
-    return changes
-
-
-def _check_machine(opt: Mapping[str, Any], is_train: bool) -> None:
-    """Refuse what this machine cannot do.
-
-    Raises:
-        OptionError: names the option.
-    """
-    if opt['num_gpu'] > torch.cuda.device_count():
-        raise OptionError(
-            f'num_gpu is {opt["num_gpu"]}, but torch finds {torch.cuda.device_count()} GPUs here; expected '
-            'auto, or 0 for the CPU.')
-    for phase, dataset in opt['datasets'].items():
-        if dataset.get('prefetch_mode') == 'cuda' and phase == 'train':
-            if opt['num_gpu'] == 0:
-                raise OptionError('datasets:train:prefetch_mode is cuda, but the run is on the CPU; expected ~ or cpu.')
-            if not dataset.get('pin_memory'):
-                raise OptionError('datasets:train:prefetch_mode is cuda; expected pin_memory: true with it.')
-    folder = osp.join(opt['root_path'], 'experiments' if is_train else 'results', opt['name'])
-    if is_train:
-        _check_loggers(opt['logger'], opt['name'])
-    while not osp.lexists(folder):
-        folder = osp.dirname(folder)
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OptionError(f'name: what the run writes goes to {folder}, where nothing can be written '
-                          f'({error.strerror}).') from error
-
-
-def _check_loggers(logger_opt: Mapping[str, Any], name: str) -> None:
-    wandb = logger_opt.get('wandb') or {}
-    if wandb.get('project') is not None and 'debug' not in name:
-        if find_spec('wandb') is None:
-            raise OptionError(f'logger:wandb:project is {wandb["project"]!r}, but wandb is not installed; expected '
-                              '`pip install wandb`, or ~.')
-        if not logger_opt.get('use_tb_logger'):
-            raise OptionError('logger:wandb:project is set; expected logger:use_tb_logger: true with it.')
 
 
 def _rank() -> int:

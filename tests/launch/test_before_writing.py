@@ -123,7 +123,7 @@ def test_the_old_name_of_the_hourglass_is_read(train, option_file, tmp_path):
 
 
 def test_wandb_that_is_not_installed(train, option_file, kept, monkeypatch):
-    monkeypatch.setattr('dic_plugin.launch.pipeline.find_spec', lambda name: None)
+    monkeypatch.setattr('dic_plugin.launch.machine_check.find_spec', lambda name: None)
     options = yaml.safe_load(option_file().read_text().split('\n', 1)[1])
     path = option_file(logger=dict(options['logger'], use_tb_logger=True, wandb=dict(project='faces')))
     status, message = train('-opt', path)
