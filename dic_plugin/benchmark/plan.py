@@ -42,12 +42,12 @@ time = _kind('seconds, or the name of a model trained here',
              lambda value: isinstance(value, str) or number(above=0).read(value))  # yapf: disable
 
 PLAN = {
-    'name': folder_name, 'title': text, 'test_set': section, 'evaluators': section, 'protocols': filled_list,
-    'landmark_error': text, 'metrics': section, 'training_time': time, 'compare_with': text, 'gallery': whole(0),
-    'speed_batch_size': whole(1), 'defaults': section, 'models': section, 'references': listed
+    'name': folder_name, 'title': text, 'test_set': section, 'more_test_sets': listed, 'evaluators': section,
+    'protocols': filled_list, 'landmark_error': text, 'metrics': section, 'training_time': time, 'compare_with': text,
+    'gallery': whole(0), 'speed_batch_size': whole(1), 'defaults': section, 'models': section, 'references': listed
 }  # yapf: disable
 DEFAULTS: Dict[str, Any] = {
-    'evaluators': {}, 'protocols': ['basicsr-y'], 'landmark_error': 'inter-ocular', 'metrics': {},
+    'more_test_sets': [], 'evaluators': {}, 'protocols': ['basicsr-y'], 'landmark_error': 'inter-ocular', 'metrics': {},
     'training_time': None, 'compare_with': None, 'gallery': 6, 'speed_batch_size': 8, 'references': []
 }  # yapf: disable
 MODEL = {
@@ -59,6 +59,8 @@ METRIC = {'type': text, 'better': choice('higher', 'lower'), 'title': text, 'dig
 REFERENCE = {
     'model': text, 'data': text, 'psnr': number(), 'ssim': number(), 'source': text, 'confirmed': flag
 }  # yapf: disable
+# Folders of a benchmark, see workspace.py.
+RESERVED = ('options', 'experiments', 'results', 'test_set', 'records', 'logs')
 # Columns of the tables, which a metric of the same name would hide.
 TAKEN = re.compile(r'table|model|title|iterations|starts_from|failed|psnr|ssim|params|gflop|faces_per_second|memory|'
                    r'training_minutes|(nrmse|failure_rate)(_own|_low|_high)?|.*_(low|high)')
@@ -113,6 +115,7 @@ class Plan:
     name: str
     title: str
     test_set: Dict[str, Any]
+    more_test_sets: List[Dict[str, Any]]
     evaluators: List[EvaluatorPlan]
     protocols: List[str]
     landmark_error: str
@@ -148,7 +151,8 @@ def read_plan(path: str, iterations: Optional[int] = None, only: Optional[List[s
         _known(protocol, PROTOCOLS, 'protocols', 'protocol')
     _known(values['landmark_error'], ERROR_PROTOCOLS, 'landmark_error', 'choice')
     defaults = values.pop('defaults')
-    values['test_set'] = _test_set(values['test_set'], defaults)
+    values['test_set'] = _test_set(values['test_set'], defaults, 'test_set')
+    values['more_test_sets'] = _more_test_sets(values, defaults)
     values['evaluators'] = [_evaluator(name, block) for name, block in values['evaluators'].items()]
     values['metrics'] = _metrics(values)
     scale = 1.
@@ -254,11 +258,22 @@ def _only(models: Mapping[str, ModelPlan], only: Iterable[str]) -> Dict[str, Mod
 
 
 # ---------------------------------------------------------------- the rest
-def _test_set(block: Mapping[str, Any], defaults: Mapping[str, Any]) -> Dict[str, Any]:
-    values = _values(block, {'name': text, 'type': text}, 'test_set', ('name', 'type'), has_others=True)
-    _known(values['type'], dict(iter(DATASET_REGISTRY)), 'test_set:type', 'dataset')
+def _test_set(block: Mapping[str, Any], defaults: Mapping[str, Any], where: str) -> Dict[str, Any]:
+    values = _values(block, {'name': text, 'type': text}, where, ('name', 'type'), has_others=True)
+    _known(values['type'], dict(iter(DATASET_REGISTRY)), f'{where}:type', 'dataset')
     scale = _values(defaults, {'scale': whole(1)}, 'defaults', ['scale'], has_others=True)['scale']
     return dict(block, phase='test', scale=scale)
+
+
+def _more_test_sets(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    found: List[Dict[str, Any]] = []
+    for index, block in enumerate(values['more_test_sets']):
+        where = f'more_test_sets:{index}'
+        found.append(_test_set(block, defaults, where))
+        name = read_value(folder_name, found[-1]['name'], f'{where}:name')  # of the folder of its results
+        if name in RESERVED or name in [each['name'] for each in (values['test_set'], *found[:-1])]:
+            raise OptionError(f'{where}:name is {name!r}, which is taken; expected another name.')
+    return found
 
 
 def _evaluator(name: str, block: Any) -> EvaluatorPlan:

@@ -66,6 +66,7 @@ class Stages:
     def __init__(self, plan: Plan, workspace: Workspace, machine: Machine, test_set: FaceSet,
                  say: Callable[[str], None]) -> None:
         self.plan, self.workspace, self.machine, self.test_set, self.say = plan, workspace, machine, test_set, say
+        self.trainings = workspace.trainings
 
     def train(self, run: Run, start: Optional[Run] = None) -> None:
         """Train a run, unless its weights are given; ``start`` is the run whose weights it starts from."""
@@ -80,11 +81,11 @@ class Stages:
             return Path(plan.weights)
         name = f'evaluator_{plan.name}'
         self._train(name, plan.options or {}, None, 'params')
-        return self.workspace.weights(name)
+        return self.trainings.weights(name)
 
     def _train(self, name: str, options: Mapping[str, Any], pretrained: Optional[Path],
                param_key: str) -> Dict[str, Any]:
-        experiment, total = self.workspace.experiment(name), options['train']['total_iter']
+        experiment, total = self.trainings.experiment(name), options['train']['total_iter']
 
         def reset() -> None:
             if experiment.exists():
@@ -98,13 +99,13 @@ class Stages:
             return dict(iterations=total, machine=self.machine.description(), date=date.today().isoformat(), **log)
 
         inputs = dict(options=options, starts_from=pretrained and fingerprint(pretrained))
-        return self.workspace.once(name, 'train', inputs, work, self.workspace.weights(name).is_file(), reset)
+        return self.trainings.once(name, 'train', inputs, work, self.trainings.weights(name).is_file(), reset)
 
     def weights(self, run: Run) -> Optional[Path]:
         """Return the checkpoint of a run; None if there is nothing to train."""
         if run.model.untrained:
             return None
-        return Path(run.model.weights) if run.model.weights else self.workspace.weights(run.name)
+        return Path(run.model.weights) if run.model.weights else self.trainings.weights(run.name)
 
     def test(self, run: Run) -> None:
         """Write the results of a run by BasicSR's test loop."""
@@ -142,9 +143,10 @@ class Stages:
 
     def _pipeline(self, what: str, name: str, options: Mapping[str, Any], said: str, *arguments: str) -> None:
         """Run BasicSR's train_pipeline or test_pipeline with an option file that is written for it."""
-        file, log = self.workspace.root / 'options' / f'{name}_{what}.yml', self.workspace.log(name, what)
+        workspace = self.trainings if what == 'train' else self.workspace
+        file, log = workspace.root / 'options' / f'{name}_{what}.yml', workspace.log(name, what)
         write_text(file, option_text(options, f'{name}: written by dic-benchmark'))
-        code, root = _PIPELINE.format(what), str(self.workspace.root)
+        code, root = _PIPELINE.format(what), str(workspace.root)
         self.machine.run(['-c', code, root, '-opt', str(file), *arguments], log,
                          lambda: self.say(f'[{name}] {said} (log: {log})'))
 
@@ -158,15 +160,15 @@ class Stages:
             device='cuda' if self.machine.gpus else 'cpu')
 
         def work() -> Dict[str, Any]:
-            log = self.workspace.log(name, 'cost')
-            options = self.workspace.root / 'options' / f'{name}_cost.json'
+            log = self.trainings.log(name, 'cost')
+            options = self.trainings.root / 'options' / f'{name}_cost.json'
             write_json(options, inputs)
             log.unlink(missing_ok=True)
             self.machine.run(['-m', 'dic_plugin.benchmark.cost', str(options)], log,
                              lambda: self.say(f'[{name}] measures speed and memory'))
             return json.loads(log.read_text(encoding='utf-8').splitlines()[-1])
 
-        run.cost = self.workspace.once(name, 'cost', dict(inputs, machine=self.machine.description()), work)
+        run.cost = self.trainings.once(name, 'cost', dict(inputs, machine=self.machine.description()), work)
 
     def measure(self, run: Run, evaluators: Mapping[str, LandmarkEvaluator], weights: Mapping[str, Path]) -> None:
         """Measure the results of a run; ``weights``: the files of the evaluators."""

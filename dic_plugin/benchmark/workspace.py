@@ -7,6 +7,7 @@
     records/<run>.<stage>.json  inputs and result of a stage
     logs/<run>.<stage>.txt      output of its process
     table.md, index.html, ...   the report
+    <test set>/                 the same for a further test set, without trainings
 """
 import hashlib
 import json
@@ -14,7 +15,7 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Mapping, Tuple
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
 
 from basicsr.utils import get_time_str
 
@@ -29,10 +30,16 @@ LAST_MOMENTS = 15  # seconds in which the training of a killed benchmark saves a
 
 
 class Workspace:
-    """Paths below ``root``, and records of finished stages."""
+    """Paths below ``root``, and records of finished stages.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: The folder.
+        trainings: The workspace with the trainings. Default: this one.
+    """
+
+    def __init__(self, root: Path, trainings: Optional['Workspace'] = None) -> None:
         self.root = Path(root)
+        self.trainings = trainings or self
         for folder in ('options', 'records', 'logs'):
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 

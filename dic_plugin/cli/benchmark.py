@@ -7,14 +7,15 @@ stages are not repeated, interrupted ones resume, and the row of a failed model 
 """
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Iterator, List, Optional, Tuple
 
 import torch
 
 from dic_plugin.benchmark.machine import Machine, num_cores
 from dic_plugin.benchmark.outcome import run_benchmark
-from dic_plugin.benchmark.plan import read_plan
+from dic_plugin.benchmark.plan import Plan, read_plan
 from dic_plugin.benchmark.report import write_report
 from dic_plugin.benchmark.workspace import Workspace
 from dic_plugin.cli.arguments import add_shared, command_parser, failed
@@ -55,14 +56,17 @@ def main(argv: Optional[List[str]] = None) -> int:
         number: signal.signal(number, _interrupt)
         for number in ending if signal.getsignal(number) != signal.SIG_IGN
     }
+    pages: List[Path] = []
     try:
         plan = read_plan(args.opt, args.iterations, args.models)
         machine = _machine(args.gpus, args.jobs, len(plan.models))
         # A separate folder, so that a short test does not replace the whole benchmark.
         workspace = Workspace(Path(args.output) / (f'{plan.name}_{args.iterations}' if args.iterations else plan.name))
+        outcomes = []
         with workspace.locked() as machine.kept_open:
-            outcome = run_benchmark(plan, workspace, machine, lambda line: print(line, flush=True))
-            path = write_report(outcome, workspace)
+            for one, place in _test_sets(plan, workspace):
+                outcomes.append(run_benchmark(one, place, machine, lambda line: print(line, flush=True)))
+                pages.append(write_report(outcomes[-1], place))
     except OptionError as error:
         print(f'Error in the options: {error}', file=sys.stderr)
         return 2
@@ -74,12 +78,23 @@ def main(argv: Optional[List[str]] = None) -> int:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    print(f'\n{(workspace.root / "table.md").read_text(encoding="utf-8")}\nThe page: {path}')
-    broken = [row.run.name for row in outcome.rows if row.run.failed]
-    broken += [f'evaluator {each.name}' for each in plan.evaluators if each.name not in outcome.evaluators]
+    for page in pages:
+        print(f'\n{page.with_name("table.md").read_text(encoding="utf-8")}\nThe page: {page}')
+    broken = [row.run.name for outcome in outcomes for row in outcome.rows if row.run.failed]
+    broken += [f'evaluator {each.name}' for outcome in outcomes for each in plan.evaluators
+               if each.name not in outcome.evaluators]  # yapf: disable
     if broken:
         print(f'Failed: {", ".join(dict.fromkeys(broken))}; the same command tries again.', file=sys.stderr)
     return 1 if broken else 0
+
+
+def _test_sets(plan: Plan, workspace: Workspace) -> Iterator[Tuple[Plan, Workspace]]:
+    """Yield the benchmark of every test set, and where it is; all share the trainings of the first."""
+    yield plan, workspace
+    for test_set in plan.more_test_sets:
+        name = test_set['name']
+        yield replace(
+            plan, test_set=test_set, title=f'{plan.title}: {name}'), Workspace(workspace.root / name, workspace)
 
 
 def _interrupt(*_: Any) -> None:

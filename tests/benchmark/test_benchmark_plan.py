@@ -172,6 +172,10 @@ def with_model(**changes):
     (with_model(logger=dict(print_freq=2)), 'save_checkpoint_freq is 1; expected a multiple of logger:print_freq'),
     (dict(test_set=dict(name='x', type='SyntheticFaces')), "test_set:type: SyntheticFaces: no such dataset"),
     (dict(test_set=dict(name='x')), 'test_set:type: missing'),
+    (dict(more_test_sets=[dict(name='x')]), 'more_test_sets:0:type: missing'),
+    *[(dict(more_test_sets=[dict(PLAN['test_set'], name=name)]), f"more_test_sets:0:name is '{name}', which is taken")
+      for name in ('faces', 'records')],
+    (dict(more_test_sets=[dict(PLAN['test_set'], name='a/b')]), "more_test_sets:0:name is 'a/b'; expected a folder"),
     (dict(evaluators=dict(a=dict(title='x'))), 'evaluators:a: expected either weights'),
     (dict(evaluators=dict(own=dict(recipe='x.yml'))), "evaluators:own: 'own' denotes the landmarks"),
     (dict(evaluators=dict(a=dict(weights='nowhere.pth'))), "evaluators:a:weights is 'nowhere.pth'; expected"),

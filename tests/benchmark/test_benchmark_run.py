@@ -218,3 +218,24 @@ def test_option_errors_are_reported_on_one_line(tmp_path, capsys):
     ).err == "Error in the options: gallery is 'many'; expected a whole number of at least 0.\n"
     assert run(tmp_path, '--gpus', '0,x') == 2
     assert run(tmp_path, '--jobs', '0') == 2
+
+
+def test_further_test_set_has_its_own_report_of_the_same_trainings(finished, capsys):
+    folder, _ = finished
+    trained = (folder / 'experiments/EDSR/models/net_g_latest.pth').stat().st_mtime_ns
+    more = [dict(name='others', type='SyntheticFaceDataset', seed=4, num_images=2, gt_size=64)]
+    assert run(folder.parent, more_test_sets=more) == 0
+    assert (folder / 'experiments/EDSR/models/net_g_latest.pth').stat().st_mtime_ns == trained
+    assert not (folder / 'others/experiments').exists()
+    content = json.loads((folder / 'others/table.json').read_text())
+    assert content['title'] == 'Tiny <faces>: others' and content['num_images'] == 2
+    rows = {row['model']: row for row in content['rows']}
+    evaluation = evaluate(
+        str(folder / 'others/results/EDSR/visualization/others'), str(folder / 'others/test_set/gt'), ['basicsr-y'], {},
+        None)
+    found = {(column.measure, column.protocol): value for column, value in evaluation.results.items()}
+    assert rows['EDSR']['values']['psnr'] == pytest.approx(found['psnr', 'basicsr-y']._asdict(), rel=1e-5)
+    assert rows['EDSR']['training']['iterations'] == 2 and rows['EDSR']['cost']['params'] > 0
+    assert json.loads((folder / 'table.json').read_text())['num_images'] == 3
+    out = capsys.readouterr().out
+    assert out.count('The page: ') == 2 and 'trains' not in out
