@@ -31,7 +31,7 @@ def in_root(monkeypatch):
 # ---------------------------------------------------------------- shipped files
 @pytest.mark.parametrize('file', FILES, ids=os.path.basename)
 def test_shipped_plans_are_read_and_give_their_command(file):
-    assert len(FILES) == 3
+    assert len(FILES) == 4
     plan = read_plan(file)
     name = os.path.basename(file)
     assert plan.name + '.yml' == name
@@ -50,9 +50,10 @@ def test_figures_of_the_paper_are_quoted_as_unconfirmed(data, model, psnr, ssim)
     assert [(row['psnr'], row['ssim'], row['confirmed']) for row in rows] == [(psnr, ssim, False)]
 
 
-@pytest.mark.parametrize('name', ['bicubic', 'EDSR', 'RCAN', 'SwinIR', 'SRVGGNetCompact', 'ECBSR', 'DIC'])
-def test_models_enlarge_eight_times_at_matched_sizes(name):
-    network = build_network(dict(read_plan('options/benchmark/synthetic_x8.yml').models[name].options['network_g']))
+@pytest.mark.parametrize('data, name', [(data, name) for data in ('synthetic', 'photos')
+                                        for name in read_yaml(f'{ROOT}/options/benchmark/{data}_x8.yml')['models']])
+def test_models_enlarge_eight_times_at_matched_sizes(data, name):
+    network = build_network(dict(read_plan(f'options/benchmark/{data}_x8.yml').models[name].options['network_g']))
     with torch.no_grad():
         assert network.eval()(torch.rand(1, 3, 16, 16)).shape == (1, 3, 128, 128)
     if name != 'bicubic':
