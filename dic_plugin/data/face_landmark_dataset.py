@@ -10,7 +10,7 @@ from dic_plugin.data.face_set import FaceSet
 from dic_plugin.data.face_transform import COMMON_KEYS, FaceTransform, describe
 from dic_plugin.landmarks.layouts import ORDERS, flip_permutation
 from dic_plugin.utils.option_check import dataset_options
-from dic_plugin.utils.option_values import OptionError, flag, listed, number, path, refused, whole
+from dic_plugin.utils.option_values import OptionError, flag, listed, number, numbers, path, refused, whole
 
 __all__ = ['FaceLandmarkDataset', 'crop_margin']
 
@@ -64,8 +64,8 @@ class FaceLandmarkDataset(data.Dataset):
         'set_weights': listed(whole(1)),
         'use_rot': flag,
         'max_rotation': number(0, 180),
-        'zoom_range': None,
-        'aspect_ratio_range': None,
+        'zoom_range': numbers(2, least=1, ascending=True),
+        'aspect_ratio_range': numbers(2, above=0, ascending=True),
         'num_keypoints': whole(1)
     }
 

@@ -1,6 +1,6 @@
 """From a face and its landmarks to the sample that BasicSR's models take: what both face datasets share."""
 import random
-from typing import Dict, Mapping, Optional, Tuple, Union
+from typing import Dict, Mapping, Optional, Union
 
 import numpy as np
 import torch
@@ -59,8 +59,8 @@ class FaceTransform:
         self.use_hflip = train and bool(opt.get('use_hflip'))
         self.use_rot = train and bool(opt.get('use_rot'))
         self.max_rotation = opt.get('max_rotation') if train else None
-        self.zoom_range = _range(opt, 'zoom_range', 1, '[1.0, 1.3]') if train else None
-        self.aspect_ratio_range = _range(opt, 'aspect_ratio_range', 0, '[0.66, 1.33]') if train else None
+        self.zoom_range = opt.get('zoom_range') if train else None
+        self.aspect_ratio_range = opt.get('aspect_ratio_range') if train else None
         self.mean, self.std = opt.get('mean'), opt.get('std')
 
     def __call__(self, img: np.ndarray, landmarks: Optional[np.ndarray],
@@ -124,14 +124,3 @@ def whole_number(opt: Mapping, key: str, smallest: int = 1, default: Optional[in
         hint = ' (BasicSR copies it from the top of the option file)' if key == 'scale' else ''
         raise OptionError(f'{describe(opt)}:{key} is {value!r}; expected a whole number of at least {smallest}{hint}.')
     return value
-
-
-def _range(opt: Mapping, key: str, least: float, example: str) -> Optional[Tuple[float, float]]:
-    """Return an option of two positive numbers, the smaller first, of at least ``least``; None if it is not given."""
-    value = opt.get(key)
-    if value is None:
-        return None
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or not max(least, 1e-3) <= value[0] <= value[1]:
-        raise OptionError(f'{describe(opt)}:{key} is {value!r}; expected two positive numbers'
-                          f'{f" of at least {least}" if least else ""}, the smaller first, such as {example}.')
-    return float(value[0]), float(value[1])

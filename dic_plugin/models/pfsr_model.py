@@ -10,13 +10,13 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 from torch.nn import functional as F
 
-from dic_plugin.utils.option_values import OptionError, listed, number
+from dic_plugin.utils.option_values import OptionError, number, numbers
 
 __all__ = ['PFSRModel']
 
 STAGES = 3
 DRIFT, PENALTY = 0.001, 10.  # weights in the discriminator's loss, as published
-PER_STAGE = listed(number(0))
+PER_STAGE = numbers(STAGES, least=0)
 
 
 @MODEL_REGISTRY.register()
@@ -37,7 +37,7 @@ class PFSRModel(SRGANModel):
             one for each stage. ``loss_weight`` of the losses multiplies them.
 
     Raises:
-        OptionError: An option is missing or has not three values, or there are several processes: DDP does not
+        OptionError: An option is missing, or there are several processes: DDP does not
             differentiate gradients.
         ValueError: The faces are not of 128 pixels.
     """
@@ -62,7 +62,7 @@ class PFSRModel(SRGANModel):
         super().init_training_settings()
         train_opt = self.opt['train']
         self.weights = {
-            loss: _three(train_opt, f'{loss}_weights', default)
+            loss: train_opt.get(f'{loss}_weights') or default
             for loss, default in (
                 ('pixel', (20, 20, 20)),
                 ('gan', (1, 1, 0.1)),
@@ -71,7 +71,7 @@ class PFSRModel(SRGANModel):
                 ('heatmap', (0, 50, 50)),
             )
         }
-        self.starts = [share * train_opt['total_iter'] for share in _three(train_opt, 'stage_starts', (0, 0.25, 0.5))]
+        self.starts = [share * train_opt['total_iter'] for share in train_opt.get('stage_starts') or (0, 0.25, 0.5)]
         self.fade = train_opt.get('fade', 0.125) * train_opt['total_iter']
         landmark_opt, path_opt = self.opt.get('network_landmark'), self.opt['path']
         if not landmark_opt or not path_opt.get('pretrain_network_landmark'):
@@ -158,10 +158,3 @@ def _scaled(heatmaps: Tensor, over: Tuple[int, ...] = (1, 2, 3)) -> Tensor:
     """Return the heatmaps brought to [0, 1], of each face or of all."""
     low, high = heatmaps.amin(over, keepdim=True), heatmaps.amax(over, keepdim=True)
     return (heatmaps - low) / (high - low).clamp(min=1e-6)
-
-
-def _three(train_opt: Mapping[str, Any], key: str, default: Tuple[float, ...]) -> Tuple[float, ...]:
-    value = train_opt.get(key)
-    if value is not None and (not isinstance(value, (list, tuple)) or len(value) != STAGES):
-        raise OptionError(f'train:{key} is {value!r}; expected three numbers, one for each stage.')
-    return tuple(default if value is None else value)

@@ -83,6 +83,21 @@ def listed(kind: Kind) -> Kind:
     return Kind(f'{kind.expected}, or a list of such', read)
 
 
+def numbers(count: int, least: float = -math.inf, above: float = -math.inf, ascending: bool = False) -> Kind:
+    """Accept a list of ``count`` numbers, see ``number``; ``ascending``: none smaller than the one before."""
+    each = number(least, above=above)
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, (list, tuple)) or len(value) != count:
+            raise ValueError
+        result = [each.read(item) for item in value]
+        if ascending and result != sorted(result):
+            raise ValueError
+        return result
+
+    return Kind(f'a list of {count}, each {each.expected}' + (', the smaller first' if ascending else ''), read)
+
+
 def refused(reason: str) -> Kind:
     """Accept only ``~``, for an option that would otherwise be ignored silently. ``reason`` ends the message."""
 

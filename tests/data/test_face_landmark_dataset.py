@@ -492,9 +492,11 @@ def test_size_that_scale_does_not_divide_is_named(faces):
     (dict(gt_size=100), 'gt_size is 100; expected a multiple of the scale, 8'),
     (dict(gt_size=None), 'gt_size is missing'),
     (dict(phase='training'), "phase is 'training'; expected train, val or test"),
-    (dict(aspect_ratio_range=[1.33, 0.66]), r'aspect_ratio_range is \[1.33, 0.66\]; expected two positive numbers'),
+    (dict(aspect_ratio_range=[1.33, 0.66]),
+     r'aspect_ratio_range is \[1.33, 0.66\]; expected a list of 2, each a number'),
+    (dict(aspect_ratio_range=['a', 2]), r"aspect_ratio_range is \['a', 2\]; expected a list of 2"),
     (dict(aspect_ratio_range=0.66), 'aspect_ratio_range is 0.66'),
-    (dict(zoom_range=[0.9, 1.2]), r'zoom_range is \[0.9, 1.2\]; expected two positive numbers of at least 1'),
+    (dict(zoom_range=[0.9, 1.2]), r'zoom_range is \[0.9, 1.2\]; expected a list of 2, each a number of at least 1'),
     (dict(max_rotation=-3), 'max_rotation'),
 ])
 def test_wrong_option_is_named(faces, change, message):

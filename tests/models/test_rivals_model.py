@@ -164,7 +164,6 @@ def test_gradient_penalty():
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(train=dict(gan_weights=[1, 1])), 'train:gan_weights is .*; expected three numbers'),
     (dict(path=dict(pretrain_network_landmark=None)), 'needs network_landmark and path:pretrain_network_landmark'),
     (dict(dist=True), 'trains in one process'),
 ])
