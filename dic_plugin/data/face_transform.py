@@ -16,12 +16,12 @@ from dic_plugin.data.geometry import (
     rotate_quarter_turns,
     zoom_box,
 )
-from dic_plugin.utils.option_values import OptionError, flag, whole
+from dic_plugin.utils.option_values import OptionError, flag, numbers, whole
 
 __all__ = ['COMMON_KEYS', 'FaceTransform', 'describe', 'whole_number']
 
 # options that both face datasets read, besides those of BasicSR's loops
-COMMON_KEYS = {'gt_size': whole(1), 'use_hflip': flag, 'mean': None, 'std': None}
+COMMON_KEYS = {'gt_size': whole(1), 'use_hflip': flag, 'mean': numbers(3), 'std': numbers(3, above=0)}
 
 
 def describe(opt: Mapping) -> str:

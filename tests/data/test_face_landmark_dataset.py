@@ -498,6 +498,8 @@ def test_size_that_scale_does_not_divide_is_named(faces):
     (dict(aspect_ratio_range=0.66), 'aspect_ratio_range is 0.66'),
     (dict(zoom_range=[0.9, 1.2]), r'zoom_range is \[0.9, 1.2\]; expected a list of 2, each a number of at least 1'),
     (dict(max_rotation=-3), 'max_rotation'),
+    (dict(mean='x'), "mean is 'x'; expected a list of 3"),
+    (dict(std=[1, 1, 0]), r'std is \[1, 1, 0\]; expected a list of 3, each a number above 0'),
 ])
 def test_wrong_option_is_named(faces, change, message):
     with pytest.raises(ValueError, match=message):
