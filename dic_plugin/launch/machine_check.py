@@ -1,4 +1,5 @@
 """Options against each other and against this machine, before anything is built."""
+import os
 import tempfile
 from importlib.util import find_spec
 from os import path as osp
@@ -37,7 +38,12 @@ def check_machine(opt: Mapping[str, Any], is_train: bool) -> None:
         raise OptionError(
             f'num_gpu is {opt["num_gpu"]}, but torch finds {torch.cuda.device_count()} GPUs here; expected '
             'auto, or 0 for the CPU.')
+    num_cores = os.cpu_count() or 1
+    most = max(64, 4 * num_cores)  # more would start for minutes, and fill the memory
     for phase, dataset in opt['datasets'].items():
+        if phase == 'train' and dataset['num_worker_per_gpu'] > most:
+            raise OptionError(f'datasets:train:num_worker_per_gpu is {dataset["num_worker_per_gpu"]}; expected at most '
+                              f'{most} processes on this machine, which has {num_cores} cores.')
         if dataset.get('prefetch_mode') == 'cuda' and phase == 'train':
             if opt['num_gpu'] == 0:
                 raise OptionError('datasets:train:prefetch_mode is cuda, but the run is on the CPU; expected ~ or cpu.')

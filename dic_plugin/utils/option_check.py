@@ -265,12 +265,15 @@ class _Check:
         constructor = partial(target.__init__, None) if inspect.isclass(target) else target
         parameters = inspect.signature(constructor).parameters.values()
         named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in supplied]
-        kinds = {'type': None, **dict.fromkeys(extra), **{p.name: _kind_of(p) for p in named}}
-        exact = target.__module__.startswith('dic_plugin.') or all(p.kind is not p.VAR_KEYWORD for p in parameters)
+        is_own = target.__module__.startswith('dic_plugin.')
+        kinds = {'type': None, **dict.fromkeys(extra), **{p.name: _kind_of(p, is_own) for p in named}}
+        exact = is_own or all(p.kind is not p.VAR_KEYWORD for p in parameters)
         result = self._keys(given, kinds, where, exact)
         for parameter in named:
             if parameter.default is parameter.empty and parameter.name not in given:
                 raise OptionError(f'{where}:{parameter.name}: missing; {given["type"]} needs it.')
+            if is_own and parameter.annotation in (bool, float, int, str) and result.get(parameter.name, 0) is None:
+                del result[parameter.name]  # `~` stands for the default
         return {key: value if key == 'type' else read_number(value) for key, value in result.items()}
 
     def _keys(self, given: Mapping, kinds: Kinds, where: str, exact: bool) -> Dict[str, Any]:
@@ -284,12 +287,16 @@ class _Check:
         return read_values(given, kinds, where)
 
 
-def _kind_of(parameter: inspect.Parameter) -> Optional[Kind]:
-    """Return the kind of an argument's values, as far as its default shows."""
+def _kind_of(parameter: inspect.Parameter, is_own: bool) -> Optional[Kind]:
+    """Return the kind of an argument's values, as far as its default or, in our own code, its type shows."""
     if parameter.name.endswith('path'):
         return path
     if isinstance(parameter.default, bool):
         return flag
+    if is_own and parameter.annotation in (int, Optional[int]):
+        return whole()
+    if is_own and parameter.annotation in (float, Optional[float]):
+        return number()
     is_number = isinstance(parameter.default, (int, float)) or parameter.annotation in (int, float)
     return _loose_number if is_number else None
 

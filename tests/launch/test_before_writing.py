@@ -26,6 +26,7 @@ def untouched(experiments):
     ('datasets:train:prefetch_mode=cuda', 'datasets:train:prefetch_mode is cuda, but the run is on the CPU'),
     ('datasets:train:prefetch_mode=gpu', "datasets:train:prefetch_mode is 'gpu'; expected cpu or cuda."),
     ('datasets:train:num_worker_per_gpu=-1', 'num_worker_per_gpu is -1; expected a whole number of at least 0.'),
+    ('datasets:train:num_worker_per_gpu=99999999999', 'num_worker_per_gpu is 99999999999; expected at most'),
     ('datasets:train:num_worker_per_gpu=~', 'datasets:train:num_worker_per_gpu: missing'),
     ('datasets:train:batch_size_per_gpu=0', 'batch_size_per_gpu is 0; expected a whole number of at least 1'),
     ('datasets:train:batch_size_per_gpu=2.5', 'batch_size_per_gpu is 2.5; expected a whole number'),

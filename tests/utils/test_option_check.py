@@ -8,6 +8,7 @@ from basicsr.utils.registry import ARCH_REGISTRY, DATASET_REGISTRY, METRIC_REGIS
 from hypothesis import given
 from hypothesis import strategies as st
 
+import dic_plugin.archs  # noqa: F401 (registers them)
 from dic_plugin.utils.option_check import OptionError, check_keys, check_options
 
 names = st.text('abcdefghij_', min_size=1, max_size=8)
@@ -288,6 +289,30 @@ def test_network_needs_its_required_arguments(monkeypatch):
     opt['network_g'] = {'type': 'ToyNet', 'num_block': 2}
     with pytest.raises(OptionError, match='^network_g:num_feat: missing; ToyNet needs it'):
         check_options(opt, is_train=True)
+
+
+@pytest.mark.parametrize('key, value, expected', [
+    ('projection_scale', 'two', 'a whole number'),
+    ('num_feat', [8], 'a whole number'),
+    ('num_steps', 1.5, 'a whole number'),
+    ('detach_attention', 3, 'true or false'),
+])
+def test_values_of_our_own_networks_have_their_types(key, value, expected):
+    opt = options()
+    opt['network_g'] = {'type': 'DIC', key: value}
+    with pytest.raises(OptionError, match=re.escape(f'network_g:{key} is {value!r}; expected {expected}')):
+        check_options(opt, is_train=True)
+
+
+def test_nothing_stands_for_the_default():
+    opt = options()
+    opt['network_g'] = {'type': 'DIC', 'num_feat': None, 'projection_scale': None, 'num_fusion_block': None}
+    assert check_options(
+        opt, is_train=True)['network_g'] == {
+            'type': 'DIC',
+            'projection_scale': None,
+            'num_fusion_block': None
+        }
 
 
 def test_network_that_takes_anything_is_left_alone(monkeypatch):
