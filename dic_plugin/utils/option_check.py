@@ -270,10 +270,10 @@ class _Check:
         exact = is_own or all(p.kind is not p.VAR_KEYWORD for p in parameters)
         result = self._keys(given, kinds, where, exact)
         for parameter in named:
-            if parameter.default is parameter.empty and parameter.name not in given:
-                raise OptionError(f'{where}:{parameter.name}: missing; {given["type"]} needs it.')
             if is_own and parameter.annotation in (bool, float, int, str) and result.get(parameter.name, 0) is None:
                 del result[parameter.name]  # `~` stands for the default
+            if parameter.default is parameter.empty and parameter.name not in result:
+                raise OptionError(f'{where}:{parameter.name}: missing; {given["type"]} needs it.')
         return {key: value if key == 'type' else read_number(value) for key, value in result.items()}
 
     def _keys(self, given: Mapping, kinds: Kinds, where: str, exact: bool) -> Dict[str, Any]:
