@@ -1,10 +1,11 @@
-"""The paper's ablations in small: trains variants of the compact DIC on synthetic faces and compares them.
+"""The paper's ablations in small: trains variants of a compact DIC and compares them.
 
     python scripts/measure/ablation.py [--seeds 0 1 2] [--iterations 550] [--jobs 2] [--evaluator FILE]
+    python scripts/measure/ablation.py -opt options/train_DIC_photos.yml --force_yml train:ema_decay=0.99
 
-Every variant is options/train_DIC.yml with the options below changed, trained by BasicSR's own loop in a process of
-one thread. All see the same 200 unseen faces. What is trained already is not trained again; what was interrupted is
-resumed.
+Every variant is the option file (default: options/train_DIC.yml, synthetic faces) with the options below changed,
+trained by BasicSR's own loop in a process of one thread. All see the same unseen faces, of the file's validation set.
+What is trained already is not trained again; what was interrupted is resumed.
 
 Prints a Markdown table of means and standard deviations over the seeds, and writes it with all figures into
 results/ablation/. Landmark errors (inter-ocular) are of the landmarks that the network itself finds at its last step
@@ -40,7 +41,6 @@ from dic_plugin.evaluation.protocols import compare  # noqa: E402
 from dic_plugin.landmarks.errors import nrmse  # noqa: E402
 from dic_plugin.landmarks.heatmaps import decode_heatmaps  # noqa: E402
 
-OPTIONS = ROOT / 'options' / 'train_DIC.yml'
 PROTOCOL = 'basicsr-y'
 
 
@@ -51,24 +51,28 @@ class Variant(NamedTuple):
 
 
 VARIANTS = {
-    'full': Variant('DIC, 3 steps', []),
+    'full': Variant('DIC', []),
     'one_step': Variant('without iteration: 1 step', ['network_g:num_steps=1']),
     'no_fusion': Variant('without attentive fusion: landmarks guide nothing', ['network_g:num_fusion_block=~']),
     'detached': Variant('heatmaps detached: image losses do not train them', ['network_g:detach_attention=true']),
 }
 
 
-def train(name: str, seed: int, iterations: int) -> Path:
+def train(name: str, seed: int, args: argparse.Namespace) -> Path:
     """Train a variant unless it is trained; returns its weights."""
-    run = f'ablation_{name}_{iterations}_seed{seed}'
+    iterations = args.iterations
+    run = f'ablation_{args.opt.stem}_{name}_{iterations}_seed{seed}'
     weights = ROOT / 'experiments' / run / 'models' / 'net_g_latest.pth'
     if not weights.exists():
         overrides = [
             f'name={run}', f'manual_seed={seed}', f'train:total_iter={iterations}',
             f'train:scheduler:periods=[{iterations}]', f'val:val_freq={iterations + 1}', 'logger:use_tb_logger=false',
-            *VARIANTS[name].changes
+            *args.force_yml, *VARIANTS[name].changes
         ]
-        command = [sys.executable, 'basicsr/train.py', '-opt', str(OPTIONS), '--auto_resume', '--force_yml', *overrides]
+        command = [
+            sys.executable, 'basicsr/train.py', '-opt',
+            str(args.opt), '--auto_resume', '--force_yml', *overrides
+        ]
         env = dict(os.environ, OMP_NUM_THREADS='1')
         done = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode:
@@ -77,9 +81,10 @@ def train(name: str, seed: int, iterations: int) -> Path:
     return weights
 
 
-def measure(name: str, weights: Path, num_images: int, evaluator: Optional[LandmarkEvaluator]) -> Dict[str, float]:
+def measure(name: str, weights: Path, args: argparse.Namespace,
+            evaluator: Optional[LandmarkEvaluator]) -> Dict[str, float]:
     """PSNR, SSIM and NRMSE of the last step's images, means over unseen faces."""
-    with open(OPTIONS, encoding='utf-8') as file:
+    with open(args.opt, encoding='utf-8') as file:
         opt = yaml.load(file, Loader=ordered_yaml()[0])
     network_opt = dict(opt['network_g'])
     for change in VARIANTS[name].changes:
@@ -87,7 +92,10 @@ def measure(name: str, weights: Path, num_images: int, evaluator: Optional[Landm
         network_opt[key.split(':')[1]] = yaml.safe_load(value)
     network = build_network(network_opt).eval()
     network.load_state_dict(load_params(str(weights), 'params_ema'))
-    faces = build_dataset(dict(opt['datasets']['val'], phase='val', scale=opt['scale'], num_images=num_images))
+    faces_opt = dict(opt['datasets']['val'], phase='val', scale=opt['scale'])
+    if 'num_images' in faces_opt:
+        faces_opt['num_images'] = args.images
+    faces = build_dataset(faces_opt)
     values: Dict[str, List[float]] = {'psnr': [], 'ssim': [], 'nrmse': [], 'nrmse_evaluator': []}
     for index in range(len(faces)):
         face = faces[index]
@@ -131,25 +139,37 @@ def table(figures: Dict[str, List[Dict[str, float]]]) -> str:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        '-opt',
+        type=lambda path: Path(path).expanduser().resolve(),
+        default=ROOT / 'options' / 'train_DIC.yml',
+        metavar='FILE',
+        help='of a DIC (default: options/train_DIC.yml)')
+    parser.add_argument('--force_yml', nargs='+', default=[], metavar='KEY=VALUE', help='further changes, of all')
     parser.add_argument('--variants', nargs='+', choices=sorted(VARIANTS), default=list(VARIANTS), metavar='NAME')
     parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2])
     parser.add_argument('--iterations', type=int, default=550)
-    parser.add_argument('--images', type=int, default=200, help='unseen faces (default: %(default)s)')
+    parser.add_argument('--images', type=int, default=200, help='unseen synthetic faces (default: %(default)s)')
     parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='trainings at a time (default: all cores)')
     parser.add_argument(
         '--evaluator', type=os.path.expanduser, metavar='FILE', help='weights of a separate landmark network')
     args = parser.parse_args()
     with ThreadPoolExecutor(args.jobs) as pool:
         runs = [(name, seed) for seed in args.seeds for name in args.variants]
-        weights = dict(zip(runs, pool.map(lambda run: train(*run, args.iterations), runs)))
+        weights = dict(zip(runs, pool.map(lambda run: train(*run, args), runs)))
     evaluator = LandmarkEvaluator(args.evaluator, torch.device('cpu')) if args.evaluator else None
     figures = {
-        name: [measure(name, weights[name, seed], args.images, evaluator) for seed in args.seeds]
+        name: [measure(name, weights[name, seed], args, evaluator) for seed in args.seeds]
         for name in args.variants
     }
     folder = ROOT / 'results' / 'ablation'
     folder.mkdir(parents=True, exist_ok=True)
-    record = {'dic_plugin': dic_plugin.__version__, 'protocol': PROTOCOL, **vars(args), 'figures': figures}
+    record = {
+        'dic_plugin': dic_plugin.__version__,
+        'protocol': PROTOCOL,
+        **vars(args), 'opt': str(args.opt),
+        'figures': figures
+    }
     (folder / 'ablation.json').write_text(json.dumps(record, indent=2) + '\n', encoding='utf-8')
     (folder / 'ablation.md').write_text(table(figures) + '\n', encoding='utf-8')
     print(table(figures))
