@@ -14,7 +14,7 @@ from dic_plugin.utils.shipped_options import option_file
 from helpers.paths import ROOT
 
 # text arguments of our commands that are no paths
-NO_PATHS = {'device', 'suffix', 'trained_on', 'gpus', 'models', 'network', 'version'}
+NO_PATHS = {'device', 'force_yml', 'suffix', 'trained_on', 'gpus', 'models', 'network', 'version'}
 
 
 @pytest.fixture
