@@ -19,10 +19,12 @@ import numpy as np
 from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import dic_plugin  # noqa: E402, F401 (before basicsr, whose import it repairs)
+
+# isort: split
 from basicsr.metrics.metric_util import to_y_channel  # noqa: E402
 
-import dic_plugin  # noqa: E402, F401 (before what imports basicsr)
-from dic_plugin.evaluation.files import open_images, open_results  # noqa: E402
+from dic_plugin.evaluation.files import open_images, open_results, pair_names  # noqa: E402
 
 BORDER = 8
 NEIGHBOURS = (-3, -2, 2, 3)
@@ -52,13 +54,13 @@ def figures_of(lumas: List[np.ndarray], period: int) -> Tuple[float, float]:
 
 
 def luma_of(rgb: np.ndarray) -> np.ndarray:
-    return to_y_channel(rgb[BORDER:-BORDER, BORDER:-BORDER, ::-1].astype(np.float64))[:, :, 0]
+    return to_y_channel(rgb[BORDER:-BORDER, BORDER:-BORDER, ::-1])[:, :, 0].astype(np.float64)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        'results', type=os.path.expanduser, nargs='+', help='folders of results, named as the originals')
+        'results', type=os.path.expanduser, nargs='+', help='folders of results, named as dic-evaluate expects')
     parser.add_argument('--gt', type=os.path.expanduser, required=True, help='folder or LMDB of the originals')
     parser.add_argument('--period', type=int, default=4, help='pixels (default: %(default)s)')
     args = parser.parse_args()
@@ -68,7 +70,7 @@ def main() -> None:
     print('| --- | --- | --- | --- | --- |')
     for folder in args.results:
         results = open_results(folder)
-        pairs = [(row, name) for row, name in enumerate(results.names) if name in lumas]
+        pairs = [(row, originals.names[original]) for row, original in pair_names(results.names, originals.names).pairs]
         if not pairs:
             sys.exit(f'{folder}: no picture is named as one of {args.gt}.')
         ours, sharpness = figures_of([luma_of(results.read(row)) for row, _ in pairs], args.period)
