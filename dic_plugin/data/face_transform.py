@@ -93,8 +93,9 @@ class FaceTransform:
         if self.zoom_range is not None:
             place = random.uniform(0.25, 0.75), random.uniform(0.25, 0.75)  # landmarks at the very rim are rare
             x0, y0, x1, y1 = zoom_box(width, height, landmarks, random.uniform(*self.zoom_range), place)
-            img, landmarks = img[y0:y1,
-                                 x0:x1], None if landmarks is None else landmarks - np.array([x0, y0], np.float32)
+            img = img[y0:y1, x0:x1]
+            if landmarks is not None:
+                landmarks = landmarks - np.array([x0, y0], np.float32)
             height, width = img.shape[:2]
         box = (0, 0, width, height)
         if self.aspect_ratio_range is not None:

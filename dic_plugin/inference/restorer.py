@@ -54,7 +54,7 @@ class FaceRestorer:
         compile: Compile the network with torch.compile, which takes minutes at the first call. Batches are then filled
             up to ``batch_size``. On a CPU with the native operation it is slower.
         cuda_graphs: Record the network as a CUDA graph for each size of faces, which helps most with few faces at a
-            time. Batches are filled up here, too.
+            time. Batches are also filled up.
 
     Attributes:
         network: The DIC, in evaluation mode.

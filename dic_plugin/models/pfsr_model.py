@@ -10,6 +10,7 @@ from basicsr.utils.registry import MODEL_REGISTRY
 from torch import Tensor
 from torch.nn import functional as F
 
+from dic_plugin.models.adversarial_step import adversarial_step
 from dic_plugin.utils.option_values import OptionError, number, numbers
 
 __all__ = ['PFSRModel']
@@ -92,20 +93,12 @@ class PFSRModel(SRGANModel):
         stage, alpha = self.stage_at(current_iter)
         real = self._real(stage)
         judge = partial(self.net_d, step=stage, alpha=alpha)
-        self.net_d.requires_grad_(False)  # gradients pass through it
-        self.optimizer_g.zero_grad()
-        self.output = self.net_g(self.lq, step=stage, alpha=alpha)
-        losses = self._generator_losses(stage, judge, real)
-        torch.stack(list(losses.values())).sum().backward()
-        self.optimizer_g.step()
-        self.net_d.requires_grad_(True)
-        self.optimizer_d.zero_grad()
-        losses_d = self._discriminator_losses(judge, real, self.output.detach())
-        torch.stack(list(losses_d.values())).sum().backward()
-        self.optimizer_d.step()
-        self.log_dict = self.reduce_loss_dict(OrderedDict(losses, **losses_d))
-        if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)
+
+        def generator_losses() -> Dict[str, Tensor]:
+            self.output = self.net_g(self.lq, step=stage, alpha=alpha)
+            return self._generator_losses(stage, judge, real)
+
+        adversarial_step(self, generator_losses, lambda: self._discriminator_losses(judge, real, self.output.detach()))
 
     def _real(self, stage: int) -> Tensor:
         """Return the true faces of a stage, halved as often as its images are smaller."""

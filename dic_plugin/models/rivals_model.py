@@ -9,6 +9,7 @@ from basicsr.models.srgan_model import SRGANModel
 from basicsr.utils.registry import MODEL_REGISTRY
 
 from dic_plugin.landmarks.heatmaps import HEATMAP_STRIDE
+from dic_plugin.models.adversarial_step import adversarial_step
 from dic_plugin.utils.option_values import OptionError
 
 __all__ = ['FSRGANModel', 'FSRNetModel', 'StepsModel']
@@ -90,21 +91,16 @@ class FSRGANModel(FSRNetModel, SRGANModel):
     """
 
     def optimize_parameters(self, current_iter: int) -> None:
-        self.net_d.requires_grad_(False)  # gradients pass through it
-        self.optimizer_g.zero_grad()
+        adversarial_step(self, self._generator_losses, self._discriminator_losses)
+
+    def _generator_losses(self) -> Dict[str, torch.Tensor]:
         losses = self._losses(self.net_g(self.lq, return_steps=True))
         if self.cri_perceptual:
             losses['l_g_percep'] = self.cri_perceptual(self.output, self.gt)[0]
         losses['l_g_gan'] = self.cri_gan(self.net_d(self.output), True, is_disc=False)
-        torch.stack(list(losses.values())).sum().backward()
-        self.optimizer_g.step()
-        self.net_d.requires_grad_(True)
-        self.optimizer_d.zero_grad()
-        losses_d = OrderedDict(
+        return losses
+
+    def _discriminator_losses(self) -> Dict[str, torch.Tensor]:
+        return OrderedDict(
             l_d_real=self.cri_gan(self.net_d(self.gt), True, is_disc=True),
             l_d_fake=self.cri_gan(self.net_d(self.output.detach()), False, is_disc=True))
-        torch.stack(list(losses_d.values())).sum().backward()
-        self.optimizer_d.step()
-        self.log_dict = self.reduce_loss_dict(OrderedDict(losses, **losses_d))
-        if self.ema_decay > 0:
-            self.model_ema(decay=self.ema_decay)

@@ -101,7 +101,7 @@ def conv_act(maps: Sequence[Tensor],
     """
     dtype = _native_type(maps, layer, residual)
     if dtype is None:
-        way = _gpu_way(maps, layer, slope, residual)
+        way = _gpu_way(maps, layer, slope)
         return (way or _torch_conv_act)(maps, layer, slope, residual)
     maps = [x if x.dtype == dtype else x.to(dtype) for x in maps]
     # a residual of another type is as exact as it is (an image's own values, say)
@@ -157,14 +157,13 @@ def _native_type(maps: Sequence[Tensor], layer: Convolution, residual: Optional[
     return _type_for(*tensors)
 
 
-def _gpu_way(maps: Sequence[Tensor], layer: Convolution, slope: Slope,
-             residual: Optional[Tensor]) -> Optional[Callable[..., Tensor]]:
+def _gpu_way(maps: Sequence[Tensor], layer: Convolution, slope: Slope) -> Optional[Callable[..., Tensor]]:
     """Return the function that computes this on a GPU faster than torch's operations, or None."""
     if not gpu_conv.is_on_gpu(*maps, layer.weight) or is_compiling() or not _native.get() or _is_watched():
         return None
     if not (_is_ordinary(layer) and _takes(layer, maps)):
         return None
-    return gpu_conv.way_for(maps, layer, slope, residual)
+    return gpu_conv.way_for(maps, layer, slope)
 
 
 def _type_for(*tensors: Tensor) -> Optional[torch.dtype]:

@@ -5,6 +5,7 @@ Not measured on a GPU yet: ``scripts/measure/speed.py --device cuda`` compares b
 from typing import Any, Callable, Optional, Sequence, Union
 
 import torch
+from basicsr.ops.fused_act import fused_act, fused_leaky_relu
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -21,12 +22,10 @@ def is_on_gpu(*tensors: Tensor) -> bool:
 
 def has_fused_act() -> bool:
     """Return whether BasicSR's CUDA extension was built (``BASICSR_EXT=True``)."""
-    from basicsr.ops.fused_act import fused_act
     return hasattr(fused_act, 'fused_act_ext')
 
 
-def way_for(maps: Sequence[Tensor], layer: Convolution, slope: Any,
-            residual: Optional[Tensor]) -> Optional[Callable[..., Tensor]]:
+def way_for(maps: Sequence[Tensor], layer: Convolution, slope: Any) -> Optional[Callable[..., Tensor]]:
     """Return a function like ``conv_act`` for an ordinary layer on a GPU, or None where torch's operations serve best.
 
     Several maps into a 1x1 convolution go to Triton, where it is installed: nothing is concatenated. Of the others,
@@ -42,7 +41,7 @@ def way_for(maps: Sequence[Tensor], layer: Convolution, slope: Any,
         and layer.groups == 1)
     if len(maps) > 1 and is_1x1:
         return _by_triton if triton_conv.is_available() else None
-    # its backward pass tells from the result what was negative before
+    # the extension's backward pass takes the sign before the activation from the result
     has_known_slope = layer.bias is not None and isinstance(slope, float) and slope >= 0
     if has_known_slope and dtype != torch.bfloat16 and all([x.is_contiguous() for x in maps]) and has_fused_act():
         return _by_fused_act
@@ -74,7 +73,6 @@ def _by_triton(maps: Sequence[Tensor], layer: nn.Conv2d, slope: Any, residual: O
 
 
 def _by_fused_act(maps: Sequence[Tensor], layer: Convolution, slope: float, residual: Optional[Tensor]) -> Tensor:
-    from basicsr.ops.fused_act import fused_leaky_relu
     x = maps[0] if len(maps) == 1 else torch.cat(tuple(maps), 1)
     convolve: Any = F.conv_transpose2d if isinstance(layer, nn.ConvTranspose2d) else F.conv2d
     y = convolve(x, layer.weight, None, layer.stride, layer.padding, groups=layer.groups)
