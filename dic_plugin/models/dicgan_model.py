@@ -25,6 +25,8 @@ class DICGANModel(DICModel):
     Options beside DICModel's, for training only:
         network_d: The discriminator; path: pretrain_network_d, strict_load_d, param_key_d: its weights.
         train: gan_opt: The GAN loss, ``type: GANLoss``; its ``loss_weight`` is the generator's.
+        train: grid_opt: A loss of the last step against dots that training with a discriminator leaves, ``type: GridLoss``.
+            Default: none, as in the paper.
         train: optim_d: The optimiser of the discriminator.
         train: net_d_iters: The generator is trained in iterations divisible by this. Default: 1.
         train: net_d_init_iters: The generator is trained after this iteration only. Default: 0.
@@ -32,7 +34,7 @@ class DICGANModel(DICModel):
     """
     option_keys = dict(
         top=dict(network_d=None),
-        train=dict(gan_opt=None, optim_d=None, net_d_iters=whole(1), net_d_init_iters=whole(0)))
+        train=dict(gan_opt=None, grid_opt=None, optim_d=None, net_d_iters=whole(1), net_d_init_iters=whole(0)))
     default_release_iter = math.inf
 
     def init_training_settings(self) -> None:
@@ -48,6 +50,7 @@ class DICGANModel(DICModel):
                               path_opt.get('param_key_d', 'params'))
         self.net_d.train()
         self.cri_gan = build_loss(train_opt['gan_opt']).to(self.device)
+        self.cri_grid = build_loss(train_opt['grid_opt']).to(self.device) if train_opt.get('grid_opt') else None
         self.net_d_iters = train_opt.get('net_d_iters') or 1
         self.net_d_init_iters = train_opt.get('net_d_init_iters') or 0
         super().init_training_settings()
@@ -75,7 +78,11 @@ class DICGANModel(DICModel):
         l_total = self._generator_loss(loss_dict)
         l_g_gan = self.cri_gan(self._judge(self.output), True, is_disc=False)
         loss_dict['l_g_gan'] = l_g_gan
-        self._step_generator(l_total + l_g_gan, current_iter)
+        l_total = l_total + l_g_gan
+        if self.cri_grid:
+            loss_dict['l_g_grid'] = self.cri_grid(self.output, self.gt)
+            l_total = l_total + loss_dict['l_g_grid']
+        self._step_generator(l_total, current_iter)
         self.net_d.requires_grad_(True)
 
     def _optimize_discriminator(self, loss_dict: Dict[str, torch.Tensor]) -> None:

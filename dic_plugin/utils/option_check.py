@@ -224,12 +224,14 @@ class _Check:
         """Check every dictionary of options by its place in the file, however deep it stands."""
         result = dict(node)
         for key, value in node.items():
-            if not isinstance(value, Mapping):
-                continue
             key = str(key)
             here = (*section, key)
             where = ':'.join(here)
             in_train = here[0] == 'train'
+            if not isinstance(value, Mapping):
+                if value is not None and (here == ('val', 'metrics') or in_train and key.endswith('_opt') and exact):
+                    _require(value, (), where)
+                continue
             if key.startswith('network_'):
                 value = self._built(ARCH_REGISTRY, value, where)
             elif section[-1:] == ('metrics', ):

@@ -11,6 +11,7 @@ from basicsr.models import build_model
 
 from dic_plugin.archs import DIC, LightCNNFeature
 from dic_plugin.checkpoints.files import CheckpointError, save_params
+from dic_plugin.losses import GridLoss
 from dic_plugin.utils.option_check import OptionError, check_options
 from helpers.paths import OPTIONS
 from helpers.tiny_training import TINY, batch, build, one_process, resume, same, step, validate, weights
@@ -56,9 +57,10 @@ def test_generator_learns_every_net_d_iters(tmp_path, net_d_iters):
         assert not same(discriminator, net(model, 'net_d'))
 
 
-def test_gradients_are_those_of_ones_own_losses(tmp_path):
-    """The generator's: pixels, heatmaps and GAN. The discriminator's: real and fake only."""
-    model = build(options(tmp_path))
+@pytest.mark.parametrize('grid_opt', [None, dict(type='GridLoss', loss_weight=4)])
+def test_gradients_are_those_of_ones_own_losses(tmp_path, grid_opt):
+    """The generator's: pixels, heatmaps, GAN and, if wanted, grid. The discriminator's: real and fake only."""
+    model = build(options(tmp_path, train=dict(grid_opt=grid_opt)))
     model.optimizer_g.step = model.optimizer_d.step = lambda: None  # so that the losses can be repeated
     data = batch()
     model.feed_data(data)
@@ -72,6 +74,8 @@ def test_gradients_are_those_of_ones_own_losses(tmp_path):
     loss = loss + sum(model.cri_heatmap(heatmap, target) for heatmap in steps.heatmap)
     logit = model.net_d(steps.sr[-1])
     loss = loss + model.opt['train']['gan_opt']['loss_weight'] * torch.nn.functional.softplus(-logit).mean()
+    if grid_opt:
+        loss = loss + GridLoss(grid_opt['loss_weight'])(steps.sr[-1], data['gt'])
     loss.backward()
     hourglass = {id(param) for param in model.net_g.hourglass.parameters()}
     for param, grad in zip(model.net_g.parameters(), of_generator):

@@ -269,7 +269,9 @@ def test_missing_option_is_named(path):
         check_options(opt, is_train=True)
 
 
-@pytest.mark.parametrize('path', ['datasets:train', 'path', 'train', 'network_g', 'train:optim_g', 'logger'])
+@pytest.mark.parametrize(
+    'path',
+    ['datasets:train', 'path', 'train', 'network_g', 'train:optim_g', 'train:pixel_opt', 'val:metrics', 'logger'])
 def test_value_in_place_of_a_section(path):
     opt = options()
     change(opt, path, 5)
