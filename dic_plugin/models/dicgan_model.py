@@ -25,7 +25,7 @@ class DICGANModel(DICModel):
     Options beside DICModel's, for training only:
         network_d: The discriminator; path: pretrain_network_d, strict_load_d, param_key_d: its weights.
         train: gan_opt: The GAN loss, ``type: GANLoss``; its ``loss_weight`` is the generator's.
-        train: grid_opt: A loss of the last step against the dots that a discriminator brings, ``type: GridLoss``. Default:
+        train: grid_opt: A loss of the last step against dots that a discriminator brings, ``type: GridLoss``. Default:
             none, as in the paper.
         train: optim_d: The optimiser of the discriminator.
         train: net_d_iters: The generator is trained in iterations divisible by this. Default: 1.
