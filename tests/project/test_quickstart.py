@@ -24,6 +24,7 @@ def quickstart(root, *arguments, code=0):
     return done.stdout
 
 
+@pytest.mark.timeout(900)  # three quick starts
 def test_smoke_trains_tests_and_can_be_run_again(tmp_path):
     said = quickstart(tmp_path, '--smoke')
     hourglass, models = (tmp_path / f'experiments/{name}_smoke/models' for name in ('train_hourglass', 'train_DIC'))
