@@ -114,7 +114,7 @@ def _ending(name: str) -> str:
 
 
 def _decode(content: bytes, name: str) -> np.ndarray:
-    # JPEGs in colour, which takes CMYK, too; the others as stored, to see alpha and 16 bits
+    # JPEGs in colour, CMYK included; the others as stored, to see alpha and 16 bits
     flag = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION if content[:2] == JPEG else cv2.IMREAD_UNCHANGED
     try:
         img = cv2.imdecode(np.frombuffer(content, np.uint8), flag) if content else None

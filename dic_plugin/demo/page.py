@@ -16,7 +16,7 @@ TITLE = 'DIC: faces, eight times larger'
 INTRODUCTION = """# Faces, eight times larger
 DIC restores a 16x16 face step by step; each step is guided by the landmarks found in the one before.
 Photographs are shrunk to that size first: compare with the original."""
-VISITORS = 100  # who wait or whose faces are kept in memory; further ones are told that the queue is full
+VISITORS = 100  # who wait or whose faces are kept in memory; others get the message that the queue is full
 FOLDER = 'GRADIO_TEMP_DIR'  # the variable by which gradio finds its folder for uploads and pictures
 CSS = """
 .message { padding: 0.6em 1em; border-radius: 8px; background: #eef3fb; color: #1f2937; }

@@ -8,7 +8,7 @@ class GridLoss(nn.Module):
     """Mean absolute pattern that the error of an image repeats from cell to cell of a grid (not in the paper).
 
     A transposed convolution computes the pixels of a cell of ``period`` x ``period`` by different weights, so that a
-    discriminator that asks for detail gets, also, the same pattern in every cell. The error of an image is averaged
+    discriminator, which rewards detail, also brings the same pattern into every cell. The error of an image is averaged
     over the cells of a window, which leaves what the cells have in common; its mean over the cell, which is no pattern
     but brightness, is subtracted.
 

@@ -113,7 +113,7 @@ def conv_act(maps: Sequence[Tensor],
     if not (torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in tensors)):
         return _forward(maps, layer, value, residual, out)
     if value < 0 or (parameter is not None and value == 0) or (slope is not None and residual is not None):
-        # the backward pass tells from the result what was negative before the activation
+        # the backward pass takes the sign before the activation from the result
         return _torch_conv_act(maps, layer, slope, residual)
     return _ConvAct.apply(layer, value, *tensors)
 

@@ -228,15 +228,18 @@ class _Check:
             here = (*section, key)
             where = ':'.join(here)
             in_train = here[0] == 'train'
+            is_network, is_metric = key.startswith('network_'), section[-1:] == ('metrics', )
+            is_loss = in_train and key.endswith('_opt')
             if not isinstance(value, Mapping):
-                if value is not None and (here == ('val', 'metrics') or in_train and key.endswith('_opt') and exact):
+                takes_options = is_network or is_loss and exact or here == ('val', 'metrics')
+                if is_metric or takes_options and value is not None:
                     _require(value, (), where)
                 continue
-            if key.startswith('network_'):
+            if is_network:
                 value = self._built(ARCH_REGISTRY, value, where)
-            elif section[-1:] == ('metrics', ):
+            elif is_metric:
                 value = self._built(METRIC_REGISTRY, value, where, METRIC_INPUTS, ('better', 'found_by'))
-            elif in_train and key.endswith('_opt') and (exact or 'type' in value):
+            elif is_loss and (exact or 'type' in value):
                 value = self._built(LOSS_REGISTRY, value, where)
             elif in_train and key.startswith('optim_') and 'type' in value:
                 _require(value, ('lr', ), where)

@@ -269,14 +269,20 @@ def test_missing_option_is_named(path):
         check_options(opt, is_train=True)
 
 
-@pytest.mark.parametrize(
-    'path',
-    ['datasets:train', 'path', 'train', 'network_g', 'train:optim_g', 'train:pixel_opt', 'val:metrics', 'logger'])
+@pytest.mark.parametrize('path', [
+    'datasets:train', 'path', 'train', 'network_g', 'train:optim_g', 'train:pixel_opt', 'val:metrics',
+    'val:metrics:psnr', 'logger'
+])
 def test_value_in_place_of_a_section(path):
     opt = options()
     change(opt, path, 5)
     with pytest.raises(OptionError, match=rf'^{path}: expected options \(`key: value` lines\), got 5'):
         check_options(opt, is_train=True)
+
+
+def test_value_in_place_of_a_further_network():
+    with pytest.raises(OptionError, match=r'^network_part: expected options .* got 5'):
+        check_options(dict(options('SRModel'), network_part=5), is_train=True)
 
 
 def test_network_needs_its_required_arguments(monkeypatch):

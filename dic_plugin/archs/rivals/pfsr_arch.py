@@ -113,7 +113,7 @@ class _Halving(nn.Sequential):
 
 @ARCH_REGISTRY.register()
 class PFSRDiscriminator(nn.Module):
-    """The generator's stages backwards, and a map that tells how much the images of a batch differ.
+    """The generator's stages backwards, and a map that shows how much the images of a batch differ.
 
     Args:
         num_in_ch: channels of the input.

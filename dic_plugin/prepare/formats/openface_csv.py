@@ -37,7 +37,7 @@ class OpenFaceTable(NamedTuple):
         landmarks: (N, 68, 2) float32.
         confidence: (N,) float64, 0 to 1.
         success: (N,) bool; True where the file has no such column.
-        names: the image of every row, if a column tells it.
+        names: the image of every row, if a column holds it.
         frames: the number of the image of every row from 1, if a column tells it.
     """
     landmarks: np.ndarray
