@@ -1,12 +1,12 @@
-"""The whole benchmark: all runs, side by side, first with equal iterations, then with equal training time."""
+"""The whole benchmark: all runs, side by side, with equal iterations, equal training time, and trained to the end."""
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from dic_plugin.benchmark.machine import Failed, Machine
 from dic_plugin.benchmark.options import with_iterations
-from dic_plugin.benchmark.plan import TIME_SUFFIX, Plan
+from dic_plugin.benchmark.plan import END_SUFFIX, TIME_SUFFIX, Plan
 from dic_plugin.benchmark.stages import Run, Stages
 from dic_plugin.benchmark.test_set import FaceSet, write_test_set
 from dic_plugin.benchmark.workspace import Workspace
@@ -14,10 +14,11 @@ from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.utils.atomic_write import write_text
 
 SAME_BUDGET = 0.03  # relative difference of lengths below which a training is used for both tables
+NUM_BEST = 5  # models of the third table
 
 
 class Row(NamedTuple):
-    """A row of the table of equal iterations ('iterations') or of equal training time ('time')."""
+    """A row of the table of equal iterations ('iterations'), of equal training time ('time') or of the end ('end')."""
     table: str
     run: Run
 
@@ -48,12 +49,18 @@ class Outcome:
 
     @property
     def tables(self) -> List[str]:
-        """Names of the tables: 'iterations', and 'time' if it has rows."""
-        return ['iterations'] + ['time'] * any(row.table == 'time' for row in self.rows)
+        """Names of the tables that have rows."""
+        return list(dict.fromkeys(row.table for row in self.rows))
 
 
-def run_benchmark(plan: Plan, workspace: Workspace, machine: Machine, say: Callable[[str], None] = print) -> Outcome:
+def run_benchmark(plan: Plan,
+                  workspace: Workspace,
+                  machine: Machine,
+                  say: Callable[[str], None] = print) -> Iterator[Outcome]:
     """Do everything in a plan that is not done yet; a failure is noted in its row and does not stop the others.
+
+    Yields the outcome when the first two tables are complete, and again whenever the third has grown by a doubling of
+    its models' iterations.
 
     Args:
         plan: The models to compare.
@@ -90,24 +97,36 @@ def run_benchmark(plan: Plan, workspace: Workspace, machine: Machine, say: Calla
             except Exception as error:  # the models are measured without it
                 warnings.append(f'There are no landmarks by the evaluator {name}: {_reason(error)}')
                 say(warnings[-1])
-        for run in {**runs, **timed}.values():
-            if run.failed is None:
-                _guarded(stages, run, 'measuring', lambda: stages.measure(run, networks, weights))
-                _guarded(stages, run, 'cost', lambda: stages.cost(run))
+        if plan.training_time is not None and seconds is None:
+            warnings.append(f'There is no table of equal training time: the log of {plan.training_time} has no times.')
+        elif seconds is not None:
+            warnings += [
+                f'{run.model.title} is not in the table of equal training time: its log has no times.'
+                for run in runs.values() if run.training and run.training['seconds_per_iteration'] is None
+            ]
+        longest = growing = {} if plan.to_the_end is None else _best([*runs.values(), *timed.values()])
+        while True:
+            for run in {**runs, **timed, **longest}.values():
+                if run.failed is None:
+                    _guarded(stages, run, 'measuring', lambda: stages.measure(run, networks, weights))
+                    _guarded(stages, run, 'cost', lambda: stages.cost(run))
+            rows = [Row('iterations', run) for run in runs.values()] + [Row('time', run) for run in timed.values()]
+            rows += [Row('end', run) for run in longest.values() if run.gain is not None or run.failed]
+            yield Outcome(plan, stages.test_set, rows, networks, seconds, list(warnings), machine.description())
+            if not growing:
+                break
+            doubled = {name: _twice_as_long(run) for name, run in growing.items()}
+            _train_and_test(pool, stages, {run.name: run for run in doubled.values()})
+            for name, run in doubled.items():
+                if run.failed is None:
+                    run.gain = _validation_psnr(run) - _validation_psnr(longest[name])
+            longest = {**longest, **doubled}
+            growing = {name: run for name, run in doubled.items() if (run.gain or 0) >= (plan.to_the_end or 0)}
     except BaseException:
         machine.stop()
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    if plan.training_time is not None and seconds is None:
-        warnings.append(f'There is no table of equal training time: the log of {plan.training_time} has no times.')
-    elif seconds is not None:
-        warnings += [
-            f'{run.model.title} is not in the table of equal training time: its log has no times.'
-            for run in runs.values() if run.training and run.training['seconds_per_iteration'] is None
-        ]
-    rows = [Row('iterations', run) for run in runs.values()] + [Row('time', run) for run in timed.values()]
-    return Outcome(plan, stages.test_set, rows, networks, seconds, warnings, machine.description())
 
 
 def _train_and_test(pool: ThreadPoolExecutor, stages: Stages, runs: Dict[str, Run]) -> None:
@@ -161,3 +180,26 @@ def _timed_runs(runs: Dict[str, Run], seconds: float) -> Dict[str, Run]:
                 name += TIME_SUFFIX
                 timed[name] = Run(name, replace(model, options=with_iterations(model.options, total)))
     return timed
+
+
+def _best(runs: List[Run]) -> Dict[str, Run]:
+    """Return the longest training of each of the NUM_BEST models that are the best on the validation set by then."""
+    longest: Dict[str, Run] = {}
+    for run in runs:
+        name, model = run.model.name, run.model
+        is_trained = bool(run.training) and run.failed is None and model.starts_from is None
+        if is_trained and (name not in longest or model.iterations > longest[name].model.iterations):
+            longest[name] = run
+    ranked = sorted(longest.items(), key=lambda item: _validation_psnr(item[1]), reverse=True)
+    return dict(ranked[:NUM_BEST])
+
+
+def _validation_psnr(run: Run) -> float:
+    """Return the PSNR on the validation set after the last iteration; NaN if there was no validation."""
+    return run.training['curves'].get('psnr', [(0, float('nan'))])[-1][1]
+
+
+def _twice_as_long(run: Run) -> Run:
+    total = 2 * run.model.iterations
+    return Run(f'{run.model.name}{END_SUFFIX}{total}',
+               replace(run.model, options=with_iterations(run.model.options, total)))

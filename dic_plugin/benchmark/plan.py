@@ -16,6 +16,7 @@ from dic_plugin.utils.option_yaml import read_yaml
 
 OWN = 'own'  # in place of an evaluator's name: the landmarks that a model itself finds
 TIME_SUFFIX = '_time'  # of the runs of the second table
+END_SUFFIX = '_end'  # of the runs of the third, before their iterations
 
 
 def _kind(expected: str, holds: Callable[[Any], Any], kind: Optional[Kind] = None) -> Kind:
@@ -34,21 +35,24 @@ section = _kind('options (`key: value` lines)', lambda value: isinstance(value, 
 listed = _kind('a list (`- ...` lines)', lambda value: isinstance(value, list))
 filled_list = _kind(f'{listed.expected} with at least one item', len, listed)
 # BasicSR shortens trainings with 'debug' in their names.
+NAME = re.compile(rf'(?!.*debug)(?!.*({TIME_SUFFIX}|{END_SUFFIX}\d*)$)[A-Za-z0-9][\w.+-]*')
 folder_name = _kind(
-    f'a folder name: letters, digits, . _ + -, no "debug" in it, no {TIME_SUFFIX!r} at the end',
-    lambda value: re.fullmatch(r'(?!.*debug)[A-Za-z0-9][\w.+-]*', value) and not value.endswith(TIME_SUFFIX), text)
+    f'a folder name: letters, digits, . _ + -, no "debug" in it, no {TIME_SUFFIX!r} or {END_SUFFIX!r} at the end',
+    NAME.fullmatch, text)
 weights_file = _kind('an existing checkpoint', os.path.isfile, file_path)
 time = _kind('seconds, or the name of a model trained here',
              lambda value: isinstance(value, str) or number(above=0).read(value))  # yapf: disable
 
 PLAN = {
     'name': folder_name, 'title': text, 'test_set': section, 'more_test_sets': listed, 'evaluators': section,
-    'protocols': filled_list, 'landmark_error': text, 'metrics': section, 'training_time': time, 'compare_with': text,
-    'gallery': whole(0), 'speed_batch_size': whole(1), 'defaults': section, 'models': section, 'references': listed
+    'protocols': filled_list, 'landmark_error': text, 'metrics': section, 'training_time': time,
+    'to_the_end': number(above=0), 'compare_with': text, 'gallery': whole(0), 'speed_batch_size': whole(1),
+    'defaults': section, 'models': section, 'references': listed
 }  # yapf: disable
 DEFAULTS: Dict[str, Any] = {
     'more_test_sets': [], 'evaluators': {}, 'protocols': ['basicsr-y'], 'landmark_error': 'inter-ocular', 'metrics': {},
-    'training_time': None, 'compare_with': None, 'gallery': 6, 'speed_batch_size': 8, 'references': []
+    'training_time': None, 'to_the_end': None, 'compare_with': None, 'gallery': 6, 'speed_batch_size': 8,
+    'references': []
 }  # yapf: disable
 MODEL = {
     'title': text, 'note': text, 'weights': weights_file, 'param_key': choice('params', 'params_ema'),
@@ -121,6 +125,7 @@ class Plan:
     landmark_error: str
     metrics: Dict[str, Dict[str, Any]]
     training_time: Union[None, float, str]
+    to_the_end: Optional[float]
     compare_with: Optional[str]
     gallery: int
     speed_batch_size: int
@@ -172,6 +177,10 @@ def read_plan(path: str, iterations: Optional[int] = None, only: Optional[List[s
                               f'({", ".join(trained)}).')
     elif values['training_time'] is not None:
         values['training_time'] *= scale
+    if values['to_the_end'] is not None:
+        for name, model in kept.items():
+            if model.is_trained_here and 'psnr' not in ((model.options.get('val') or {}).get('metrics') or {}):
+                raise OptionError(f'to_the_end: expected val:metrics:psnr of every trained model; {name} has none.')
     if values['compare_with'] is not None:
         _known(values['compare_with'], models, 'compare_with', 'model')
     for key in ('training_time', 'compare_with'):

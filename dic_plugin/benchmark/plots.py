@@ -91,7 +91,7 @@ def _quality_and_cost(outcome: Outcome) -> Optional[bytes]:
 
 
 def _learning_curves(outcome: Outcome) -> Optional[bytes]:
-    runs = {row.run.name: row.run for row in outcome.rows if row.run.training.get('curves')}
+    runs = {row.run.name: row.run for row in outcome.rows if row.table != 'end' and row.run.training.get('curves')}
     metric = next((name for run in runs.values() for name in run.training['curves']), None)
     if metric is None:
         return None

@@ -27,6 +27,7 @@ from dic_plugin.utils.atomic_write import atomic_write, write_json, write_text
 
 PARTS = {'eyes': slice(36, 48), 'mouth': slice(48, 68)}  # in iBUG's order
 PART_ASPECT = 2.2  # width of an enlarged part over its height
+WORDS = {'iterations': 'at equal iterations', 'time': 'at equal training time', 'end': 'trained to the end'}
 PART_MARGIN = 1.35  # width of an enlarged part over that of the landmarks in it
 
 
@@ -42,8 +43,7 @@ def write_report(outcome: Outcome, workspace: Workspace) -> Path:
         found = differences(outcome, shown, name)
         if found:
             titles = [plan.models[model].title for model in found]
-            words = 'iterations' if name == 'iterations' else 'training time'
-            compared_tables.append((words, list(zip(titles, cells(difference_table(found), compared, sign='+')))))
+            compared_tables.append((WORDS[name], list(zip(titles, cells(difference_table(found), compared, sign='+')))))
     content = dict(
         plan=plan,
         facts=facts(outcome, today),
@@ -83,6 +83,9 @@ def write_report(outcome: Outcome, workspace: Workspace) -> Path:
 def _heading(outcome: Outcome, name: str) -> str:
     if name == 'iterations':
         return 'Equal iterations'
+    if name == 'end':
+        return ('To the end: the best models, trained twice as long until that gains less than '
+                f'{outcome.plan.to_the_end:g} dB on the validation set')
     return f'Equal training time (about {(outcome.seconds or 0) / 60:.1f} minutes each)'
 
 

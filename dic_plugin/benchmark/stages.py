@@ -45,6 +45,7 @@ class Run:
         cost: See measure_cost.
         measured: See measure.
         failed: The stage that failed, and the reason.
+        gain: In the third table, the dB that the last doubling of its iterations gained on the validation set.
     """
     name: str
     model: ModelPlan
@@ -52,6 +53,7 @@ class Run:
     cost: Dict[str, Any] = field(default_factory=dict)
     measured: Dict[str, Any] = field(default_factory=dict)
     failed: Optional[str] = None
+    gain: Optional[float] = None
 
     @property
     def training_seconds(self) -> Optional[float]:

@@ -115,7 +115,7 @@ def budget(run: Run, models: Mapping[str, ModelPlan]) -> str:
         return 'given weights'
     start = models.get(model.starts_from or '')
     if start is None:
-        return str(model.iterations)
+        return f'{model.iterations}' + ('' if run.gain is None else f' (the last doubling: {run.gain:+.2f} dB)')
     before = f'{start.iterations} ({start.title})' if start.is_trained_here else start.title
     return f'{before} + {model.iterations}'
 
@@ -199,7 +199,7 @@ def json_content(outcome: Outcome, shown: Sequence[Column], date: str) -> Dict[s
     plan = outcome.plan
     rows = [{
         **_identity(name, run), 'budget': budget(run, plan.models), 'note': run.model.note, 'failed': run.failed,
-        'values': {column.key: column.value(run) for column in shown},
+        'gain': run.gain, 'values': {column.key: column.value(run) for column in shown},
         'estimates': run.measured.get('estimates', {}), 'per_image': run.measured.get('values', {}),
         'training': run.training, 'cost': run.cost
     } for name, run in outcome.rows]  # yapf: disable

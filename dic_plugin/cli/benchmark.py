@@ -62,11 +62,11 @@ def main(argv: Optional[List[str]] = None) -> int:
         machine = _machine(args.gpus, args.jobs, len(plan.models))
         # A separate folder, so that a short test does not replace the whole benchmark.
         workspace = Workspace(Path(args.output) / (f'{plan.name}_{args.iterations}' if args.iterations else plan.name))
-        outcomes = []
         with workspace.locked() as machine.kept_open:
-            for one, place in _test_sets(plan, workspace):
-                outcomes.append(run_benchmark(one, place, machine, lambda line: print(line, flush=True)))
-                pages.append(write_report(outcomes[-1], place))
+            places = list(_test_sets(plan, workspace))
+            runs = [run_benchmark(one, place, machine, lambda line: print(line, flush=True)) for one, place in places]
+            for outcomes in zip(*runs):  # whenever the tables have grown
+                pages = [write_report(outcome, place) for outcome, (_, place) in zip(outcomes, places)]
     except OptionError as error:
         print(f'Error in the options: {error}', file=sys.stderr)
         return 2

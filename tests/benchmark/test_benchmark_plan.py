@@ -161,7 +161,7 @@ def with_model(**changes):
     (dict(name='a/b'), "name is 'a/b'; expected a folder name"),
     (dict(models={}), 'models: missing; expected options'),
     (dict(models=dict(debug_net=PLAN['models']['EDSR'])), "models:debug_net is 'debug_net'; expected a folder name"),
-    (dict(models=dict(EDSR_time=PLAN['models']['EDSR'])), "no '_time' at the end"),
+    (dict(models=dict(EDSR_time=PLAN['models']['EDSR'])), "no '_time' or '_end' at the end"),
     (with_model(network_g=dict(type='EDRS')), "models:EDSR: network_g:type: EDRS: no such arch; "),
     (with_model(network_g=dict(type='EDSR', num_in_ch=3, num_out_ch=3, num_featt=4)), "did you mean 'num_feat'"),
     (with_model(starts_from='DIC'), 'expected a model listed above it: bicubic'),

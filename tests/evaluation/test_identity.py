@@ -46,6 +46,15 @@ def test_the_metric_of_basicsr_gives_the_same(identity):
         assert measured == identity(blurred(face, 2), face, *known.values())
 
 
+def test_an_original_is_described_once(identity, monkeypatch):
+    face, landmarks = draw_face(1, 1)
+    seen, describe = [], identity._descriptor
+    monkeypatch.setattr(identity, '_descriptor', lambda img, points: seen.append(img) or describe(img, points))
+    first = identity(blurred(face, 2), face, landmarks)
+    assert identity(blurred(face, 2), face.copy(), landmarks) == first and len(seen) == 3
+    assert identity(blurred(face, 2), face, landmarks + 1) != first and len(seen) == 5  # another crop
+
+
 def test_means_leave_out_faces_that_are_not_found_and_nothing_else():
     assert face_validation._mean([1., np.nan, 2.], 'calculate_identity') == 1.5
     assert np.isnan(face_validation._mean([np.nan], 'calculate_identity'))
