@@ -93,7 +93,7 @@ def test_native_and_plain_are_equal_in_outputs_and_gradients(problem, level):
 @pytest.mark.parametrize('layer', [
     lambda: nn.ConvTranspose2d(48, 48, 12, 8, 2), lambda: nn.Conv2d(48, 48, 12, 8, 2),
     lambda: nn.Conv2d(240, 240, 3, 1, 1, groups=5), lambda: nn.Conv2d(3, 64, 7, 2, 3),
-    lambda: nn.Conv2d(128, 256, 3, 1, 1)
+    lambda: nn.Conv2d(128, 256, 3, 1, 1), lambda: nn.Conv2d(48, 3, 3, 1, 1)
 ])
 def test_the_layers_of_the_paper(monkeypatch, layer, level):
     torch.manual_seed(0)

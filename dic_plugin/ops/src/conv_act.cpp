@@ -29,16 +29,23 @@
 #define ISA Avx512
 #define LANES 16
 #define BROADCAST(x) (vec)_mm512_set1_ps(x)
+#define SUM(x) _mm512_reduce_add_ps((__m512)(x))
+#define FIRST(p, n) (vec)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << (n)) - 1), p)
 #include "conv_tiles.h"
 #undef TARGET
 #undef ISA
 #undef LANES
 #undef BROADCAST
+#undef SUM
+#undef FIRST
 
 #define TARGET __attribute__((target("avx2,fma")))
 #define ISA Avx2
 #define LANES 8
 #define BROADCAST(x) (vec)_mm256_set1_ps(x)
+#define SUM(x) ((x)[0] + (x)[1] + (x)[2] + (x)[3] + (x)[4] + (x)[5] + (x)[6] + (x)[7])
+#define FIRST(p, n) \
+  (vec)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)))
 #include "conv_tiles.h"
 
 namespace {
@@ -47,14 +54,16 @@ enum Level { NONE, AVX2, AVX512, EMULATED_AMX, AMX };
 
 void run_float(const Plan& plan, int level) {
   const int64_t n = plan.group_out;
-  // tiles of V vectors by R pixels that fill the registers, as wide as the output has use for
+  // tiles of V vectors by R pixels that fill the registers, as wide as the output has use for; of 3 channels, an image
   if (level == AVX512) {
-    if (n % 64 == 0) run<Avx512::Tile<4, 6>>(plan);
+    if (n == 3) run<Avx512::NarrowTile<3, 8>>(plan);
+    else if (n % 64 == 0) run<Avx512::Tile<4, 6>>(plan);
     else if (n > 32) run<Avx512::Tile<3, 8>>(plan);
     else if (n > 16) run<Avx512::Tile<2, 12>>(plan);
     else run<Avx512::Tile<1, 16>>(plan);
   } else {
-    if (n > 8) run<Avx2::Tile<2, 6>>(plan);
+    if (n == 3) run<Avx2::NarrowTile<3, 4>>(plan);
+    else if (n > 8) run<Avx2::Tile<2, 6>>(plan);
     else run<Avx2::Tile<1, 8>>(plan);
   }
 }

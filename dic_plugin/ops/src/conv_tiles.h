@@ -1,5 +1,6 @@
 // The float32 tiles for one instruction set. Included once for each, which names TARGET (the functions' attribute), ISA
-// (their namespace), LANES (floats in a vector) and BROADCAST.
+// (their namespace), LANES (floats in a vector), BROADCAST, SUM (of a vector's lanes) and FIRST (a vector of the first n
+// floats at p and zeros, which reads no others).
 
 namespace ISA {
 
@@ -103,6 +104,69 @@ class Tile {
 
  private:
   Weights weights_;
+  std::vector<float> packed_;
+};
+
+// As tile, for N output channels, too few to fill a vector: R pixels by N channels, of which the lanes run along the
+// input channels. `weights` has, for every segment and vector of input channels, N vectors; zeros fill the last ones up.
+template <int N, int R>
+TARGET __attribute__((noinline)) void narrow_tile(const float* const* inputs, const float* weights, const int* lengths,
+                                                  int num_segments, const float* bias, float slope,
+                                                  const float* const* residual, float* const* to) {
+  vec c[R][N];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) c[r][n] = vec{};
+  for (int s = 0; s < num_segments; s++, inputs += R) {
+    for (int k = 0; k < lengths[s]; k += LANES, weights += N * LANES) {
+      const int rest = lengths[s] - k;
+      vec w[N];
+#pragma GCC unroll 4
+      for (int n = 0; n < N; n++) w[n] = *reinterpret_cast<const unaligned_vec*>(weights + n * LANES);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; r++) {
+        const float* input = inputs[r] + k;
+        const vec x = rest < LANES ? FIRST(input, rest) : vec(*reinterpret_cast<const unaligned_vec*>(input));
+#pragma GCC unroll 4
+        for (int n = 0; n < N; n++) c[r][n] += x * w[n];
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; n++) {
+      const float sum = SUM(c[r][n]) + bias[n];
+      to[r][n] = (sum > 0 ? sum : sum * slope) + (residual ? residual[r][n] : 0.f);
+    }
+}
+
+template <int N, int R>
+class NarrowTile {
+ public:
+  using Element = float;
+  static constexpr int PIXELS = R, WIDTH = N;
+  static constexpr bool PREFETCHES = false;
+
+  void select(Weights&& weights, int64_t) {
+    lengths_ = std::move(weights.lengths);
+    packed_.clear();
+    for (size_t s = 0; s < lengths_.size(); s++)
+      for (int first = 0; first < lengths_[s]; first += LANES)
+        for (int n = 0; n < N; n++)
+          for (int k = first; k < first + LANES; k++)
+            packed_.push_back(k < lengths_[s] ? weights.segments[s][k * weights.in_stride + n * weights.out_stride] : 0.f);
+  }
+
+  void compute(const float* const* inputs, const float* bias, float slope, const float* const* residual,
+               float* const* to) const {
+    narrow_tile<N, R>(inputs, packed_.data(), lengths_.data(), static_cast<int>(lengths_.size()), bias, slope, residual,
+                      to);
+  }
+
+ private:
+  std::vector<int> lengths_;
   std::vector<float> packed_;
 };
 
