@@ -24,6 +24,7 @@ from dic_plugin.launch.command_line import check_command_line, forced_value, nor
 from dic_plugin.launch.early_log import EarlyLog
 from dic_plugin.launch.iterations import Progress, TellingPrefetcher, training_loader
 from dic_plugin.launch.machine_check import check_machine, made_consistent
+from dic_plugin.launch.memory import memory_kept
 from dic_plugin.launch.randomness import seed_iteration
 from dic_plugin.launch.resume import is_of_another_experiment, load_resume_state
 from dic_plugin.launch.signals import Stopped, StopRequest, ending_children
@@ -103,12 +104,15 @@ class _Run:
                 stack.enter_context(standing_in(self.loop, **self._functions(stock)))
                 stack.enter_context(standing_in(prefetch_dataloader, PrefetchGenerator=TellingPrefetcher))
                 stack.enter_context(standing_in(base_model.BaseModel, save_training_state=self._save_training_state()))
-                if command.launcher != 'none' and (command.num_gpu == 0 or not torch.cuda.is_available()):
+                on_cpu = command.num_gpu == 0 or not torch.cuda.is_available()
+                if command.launcher != 'none' and on_cpu:
                     stack.enter_context(
                         standing_in(base_model.BaseModel, model_to_device=distributed.model_to_cpu_device))
                 if self.is_train:
                     stack.enter_context(self.stop.listening())
                     stack.enter_context(ending_children())
+                if self.is_train and on_cpu:
+                    stack.enter_context(memory_kept())
                 self.pipeline(self.root)
             except OptionError as error:
                 _report(error)

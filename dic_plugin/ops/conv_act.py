@@ -293,19 +293,15 @@ class _ConvAct(torch.autograd.Function):
         _, _, needs_weight, needs_bias, needs_residual, needs_parameter, *needs_maps = ctx.needs_input_grad
         grad = native_conv.pixel_rows(grad)
         grad_residual = grad if needs_residual else None
-        grad_parameter = None
+        grad_bias = grad_parameter = None
         if out is not None:
-            if needs_parameter:
-                grad_parameter = (torch.dot(_flat(grad), _flat(out.clamp(max=0))) / slope).reshape(1)
-            grad = torch.ops.aten.leaky_relu_backward(grad, out, slope, True)
+            grad, grad_bias, slope_sum = native_conv.before_activation(grad, native_conv.pixel_rows(out), slope)
+            grad_parameter = slope_sum / slope if needs_parameter else None
+        elif needs_bias:
+            grad_bias = grad.sum((0, 2, 3))
         grad_maps = _grad_maps(grad, weight, layer, maps, needs_maps)
         grad_weight = _grad_weight(grad, weight, layer, maps) if needs_weight else None
-        grad_bias = grad.sum((0, 2, 3)) if needs_bias else None
-        return (None, None, grad_weight, grad_bias, grad_residual, grad_parameter, *grad_maps)
-
-
-def _flat(x: Tensor) -> Tensor:
-    return x.permute(0, 2, 3, 1).reshape(-1)
+        return (None, None, grad_weight, grad_bias if needs_bias else None, grad_residual, grad_parameter, *grad_maps)
 
 
 def _grad_maps(grad: Tensor, weight: Tensor, layer: Convolution, maps: Sequence[Tensor],

@@ -8,12 +8,12 @@ import glob
 import os.path as osp
 import warnings
 from functools import lru_cache
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-VERSION = 2  # as in src/conv_problem.h
+VERSION = 3  # as in src/conv_problem.h
 AVX2, AVX512, EMULATED_AMX, AMX = 1, 2, 3, 4  # levels, as in src/conv_act.cpp
 
 
@@ -35,20 +35,31 @@ class _Problem(ctypes.Structure):
     ]  # yapf: disable
 
 
+class _GradProblem(ctypes.Structure):
+    """Mirrors GradProblem of src/conv_problem.h."""
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in ('grad', 'out', 'before', 'bias_sum', 'slope_sum')),
+        *((name, ctypes.c_int64) for name in ('pixels', 'channels', 'grad_stride', 'out_stride')),
+        ('slope', ctypes.c_float),
+        ('num_threads', ctypes.c_int64)
+    ]  # yapf: disable
+
+
 @lru_cache(maxsize=None)
 def _library() -> Optional[ctypes.CDLL]:
     outdated = None
     for path in glob.glob(osp.join(glob.escape(osp.dirname(osp.abspath(__file__))), '_conv_act*.so')):
         try:
             library = ctypes.CDLL(path)
-            library.conv_act.restype = None
-            library.conv_act.argtypes = [ctypes.POINTER(_Problem), ctypes.c_int]
-            library.conv_act_level.restype = library.conv_act_bf16_level.restype = ctypes.c_int
             library.conv_act_version.restype = ctypes.c_int
             version = library.conv_act_version()
         except (OSError, AttributeError):  # of another machine
             continue
         if version == ctypes.sizeof(_Problem) * 100 + VERSION:
+            library.conv_act.restype = library.conv_act_grad.restype = None
+            library.conv_act.argtypes = [ctypes.POINTER(_Problem), ctypes.c_int]
+            library.conv_act_grad.argtypes = [ctypes.POINTER(_GradProblem), ctypes.c_int]
+            library.conv_act_level.restype = library.conv_act_bf16_level.restype = ctypes.c_int
             return library
         outdated = path
     if outdated:
@@ -177,3 +188,36 @@ def convolve(maps: Sequence[Tensor],
     assert library is not None, 'callers ask for the level first'
     library.conv_act(ctypes.byref(problem), way)
     return out
+
+
+def before_activation(grad: Tensor, out: Tensor, slope: float) -> Tuple[Tensor, Tensor, Tensor]:
+    """Return the gradient before an activation, in one pass with its sums.
+
+    Args:
+        grad: Gradient of the activation's result, ``B,N,h,w`` float32 with pixel rows.
+        out: That result, likewise.
+        slope: Of the activation for negative values, not negative.
+
+    Returns:
+        ``B,N,h,w``, channels-last; its sum over pixels ``N``, the bias's gradient; ``1``: the sum of ``grad`` times the
+        negative part of ``out``, which is ``slope`` times the gradient of a PReLU's parameter.
+    """
+    before = torch.empty_like(grad, memory_format=torch.channels_last)
+    bias_sum, slope_sum = grad.new_empty(grad.shape[1]), grad.new_empty(1)
+    batch, channels, height, width = grad.shape
+    problem = _GradProblem(
+        grad=grad.data_ptr(),
+        out=out.data_ptr(),
+        before=before.data_ptr(),
+        bias_sum=bias_sum.data_ptr(),
+        slope_sum=slope_sum.data_ptr(),
+        pixels=batch * height * width,
+        channels=channels,
+        grad_stride=grad.stride(3),
+        out_stride=out.stride(3),
+        slope=slope,
+        num_threads=torch.get_num_threads())
+    library = _library()
+    assert library is not None, 'only the native forward pass leads here'
+    library.conv_act_grad(ctypes.byref(problem), level())
+    return before, bias_sum, slope_sum

@@ -79,6 +79,28 @@ void run_bf16(const Plan& plan) {
 }
 #endif
 
+// Sums of rows in float32, of these sums in float64, in an order that does not depend on the number of threads.
+void run_grad(const GradProblem& p, int level) {
+  constexpr int64_t ROWS = 512;
+  const int64_t num_parts = (p.pixels + ROWS - 1) / ROWS, width = 2 * p.channels;
+  std::vector<float> sums(num_parts * width, 0.f);
+#pragma omp parallel for num_threads(static_cast<int>(p.num_threads))
+  for (int64_t i = 0; i < num_parts; i++) {
+    const int64_t first = i * ROWS, last = std::min(p.pixels, first + ROWS);
+    if (level == AVX512) Avx512::grad_rows(p, first, last, sums.data() + i * width);
+    else Avx2::grad_rows(p, first, last, sums.data() + i * width);
+  }
+  std::vector<double> total(width, 0.);
+  for (int64_t i = 0; i < num_parts; i++)
+    for (int64_t n = 0; n < width; n++) total[n] += sums[i * width + n];
+  double slope_sum = 0;
+  for (int64_t n = 0; n < p.channels; n++) {
+    p.bias_sum[n] = static_cast<float>(total[n]);
+    slope_sum += total[p.channels + n];
+  }
+  *p.slope_sum = static_cast<float>(slope_sum);
+}
+
 }  // namespace
 
 extern "C" {
@@ -110,6 +132,8 @@ void conv_act(const ConvProblem* problem, int level) {
   run_float(plan, level);
 }
 
+void conv_act_grad(const GradProblem* problem, int level) { run_grad(*problem, level); }
+
 }  // extern "C"
 
 #else
@@ -119,6 +143,7 @@ int conv_act_version() { return static_cast<int>(sizeof(ConvProblem)) * 100 + VE
 int conv_act_level() { return 0; }
 int conv_act_bf16_level() { return 0; }
 void conv_act(const ConvProblem*, int) {}
+void conv_act_grad(const GradProblem*, int) {}
 }
 
 #endif

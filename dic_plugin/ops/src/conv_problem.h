@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#define VERSION 2  // another whenever the meaning of ConvProblem changes; as in native_conv.py
+#define VERSION 3  // another whenever the functions or the meaning of their arguments change; as in native_conv.py
 
 extern "C" {
 
@@ -28,6 +28,19 @@ struct ConvProblem {
   const float* bias;  // or null
   int64_t kernel_height, kernel_width, step, padding, groups, transposed;
   float slope;  // of the activation for negative values: 1 is none, 0 a ReLU
+  int64_t num_threads;
+};
+
+// Of `pixels` rows of `channels`: the gradient before the activation from that after it and the result, both with strides
+// in floats between pixels, and its sums over the pixels; slope_sum: of gradient times the result's negative part.
+struct GradProblem {
+  const float* grad;
+  const float* out;
+  float* before;  // without gaps
+  float* bias_sum;
+  float* slope_sum;
+  int64_t pixels, channels, grad_stride, out_stride;
+  float slope;
   int64_t num_threads;
 };
 
