@@ -35,9 +35,10 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]
 
 
 def with_iterations(options: Mapping[str, Any], total: int) -> Dict[str, Any]:
-    """Return the options of the same training with ``total`` iterations: schedules are scaled in proportion.
+    """Return the options of the same training with ``total`` iterations.
 
-    The log interval of very short trainings becomes shorter, because times are read from the log.
+    Schedules are scaled in proportion, and so is the number of iterations that the EMA averages, 1 / (1 - ema_decay): a
+    longer one would still hold the beginning at the end of a short training. The log interval of very short trainings becomes shorter, because times are read from the log.
     """
     scaled_options = deepcopy(dict(options))
     train, logger = scaled_options['train'], scaled_options.get('logger') or {}
@@ -51,6 +52,8 @@ def with_iterations(options: Mapping[str, Any], total: int) -> Dict[str, Any]:
 
     for section in (train, scheduler):
         section.update({key: scaled(section[key]) for key in ITERATIONS if key in section})
+    if train.get('ema_decay'):
+        train['ema_decay'] = max(0., 1 - (1 - train['ema_decay']) / ratio)
     if scheduler.get('periods'):
         # Their ends are rounded, not their lengths: BasicSR has no learning rate after the sum of the periods.
         ends = [0, *(round(end * ratio) for end in accumulate(scheduler['periods']))]

@@ -102,12 +102,14 @@ def test_a_stretched_training_keeps_its_shape(before, after):
             warmup_iter=-1,
             net_d_init_iters=0,
             release_hourglass_iter=before,
+            ema_decay=0.999,
             scheduler=dict(periods=[before], milestones=[before // 2 + 1])),
         logger=dict(print_freq=12))
     train = with_iterations(options, after)['train']
     assert train['total_iter'] == train['release_hourglass_iter'] == train['scheduler']['periods'][0] == after
     assert (train['warmup_iter'], train['net_d_init_iters']) == (-1, 0)
     assert train['scheduler']['milestones'][0] == pytest.approx((before // 2 + 1) * after / before, abs=1)
+    assert train['ema_decay'] == pytest.approx(1 - min(1, 0.001 * before / after))  # averages the same share of it
     print_freq = with_iterations(options, after)['logger']['print_freq']
     assert 12 % print_freq == 0 and (print_freq <= after / 4 or print_freq == 1)
     assert options['train']['total_iter'] == before
