@@ -38,7 +38,8 @@ def with_iterations(options: Mapping[str, Any], total: int) -> Dict[str, Any]:
     """Return the options of the same training with ``total`` iterations.
 
     Schedules are scaled in proportion, and so is the number of iterations that the EMA averages, 1 / (1 - ema_decay): a
-    longer one would still hold the beginning at the end of a short training. The log interval of very short trainings becomes shorter, because times are read from the log.
+    longer one would still hold the beginning at the end of a short training. The log interval of very short trainings
+    becomes shorter, because times are read from the log.
     """
     scaled_options = deepcopy(dict(options))
     train, logger = scaled_options['train'], scaled_options.get('logger') or {}
