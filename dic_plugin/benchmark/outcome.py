@@ -105,8 +105,9 @@ def run_benchmark(plan: Plan,
                 for run in runs.values() if run.training and run.training['seconds_per_iteration'] is None
             ]
         longest = growing = {} if plan.to_the_end is None else _best([*runs.values(), *timed.values()])
+        new = {**runs, **timed}
         while True:
-            for run in {**runs, **timed, **longest}.values():
+            for run in new.values():
                 if run.failed is None:
                     _guarded(stages, run, 'measuring', lambda: stages.measure(run, networks, weights))
                     _guarded(stages, run, 'cost', lambda: stages.cost(run))
@@ -116,7 +117,8 @@ def run_benchmark(plan: Plan,
             if not growing:
                 break
             doubled = {name: _twice_as_long(run) for name, run in growing.items()}
-            _train_and_test(pool, stages, {run.name: run for run in doubled.values()})
+            new = {run.name: run for run in doubled.values()}
+            _train_and_test(pool, stages, new)
             for name, run in doubled.items():
                 if run.failed is None:
                     run.gain = _validation_psnr(run) - _validation_psnr(longest[name])

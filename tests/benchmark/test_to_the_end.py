@@ -43,8 +43,9 @@ class FakeStages:
         pass
 
 
-@pytest.fixture
-def outcomes(tmp_path, monkeypatch):
+@pytest.fixture(params=[None, 3])
+def outcomes(tmp_path, monkeypatch, request):
+    """Without a table of equal training time, and with one of 3 s, which are 3 iterations."""
     monkeypatch.setattr(outcome, 'Stages', FakeStages)
     monkeypatch.setattr(outcome, 'LandmarkEvaluator', lambda *_: None)
     monkeypatch.setattr(outcome, 'write_test_set', lambda *_: None)
@@ -56,11 +57,17 @@ def outcomes(tmp_path, monkeypatch):
         }
     }
     models['EDSR6']['starts_from'] = 'EDSR0'
-    plan = read_plan(str(write_plan(tmp_path, models=models, compare_with=None, to_the_end=0.3)))
+    plan = read_plan(
+        str(write_plan(tmp_path, models=models, compare_with=None, to_the_end=0.3, training_time=request.param)))
     machine = SimpleNamespace(device='cpu', stop=lambda: None, description=lambda: 'here')
     return list(run_benchmark(plan, Workspace(tmp_path / 'out'), machine, lambda line: None))
 
 
+def test_every_row_is_measured(outcomes):
+    assert all(row.run.measured or row.run.failed for each in outcomes for row in each.rows)
+
+
+@pytest.mark.parametrize('outcomes', [None], indirect=True)
 def test_the_best_are_trained_twice_as_long_until_that_gains_less(outcomes):
     """The gain from n iterations on is 4 / (number + 1) / n dB; EDSR4 fails, EDSR0 is sixth best."""
     tables = [{run.model.name: run for run in each.of('end')} for each in outcomes]
