@@ -142,23 +142,6 @@ TARGET __attribute__((noinline)) void narrow_tile(const float* const* inputs, co
     }
 }
 
-// The part of a GradProblem from pixel `first` up to `last`. `sums`: `channels` of the bias, then as many of the slope.
-TARGET __attribute__((noinline)) void grad_rows(const GradProblem& p, int64_t first, int64_t last, float* sums) {
-  float* __restrict bias_sum = sums;
-  float* __restrict slope_sum = sums + p.channels;
-  const float slope = p.slope;
-  for (int64_t pixel = first; pixel < last; pixel++) {
-    const float* __restrict grad = p.grad + pixel * p.grad_stride;
-    const float* __restrict out = p.out + pixel * p.out_stride;
-    float* __restrict before = p.before + pixel * p.channels;
-    for (int64_t n = 0; n < p.channels; n++) {
-      before[n] = out[n] > 0 ? grad[n] : grad[n] * slope;
-      bias_sum[n] += before[n];
-      slope_sum[n] += out[n] > 0 ? 0.f : grad[n] * out[n];
-    }
-  }
-}
-
 template <int N, int R>
 class NarrowTile {
  public:
@@ -186,5 +169,22 @@ class NarrowTile {
   std::vector<int> lengths_;
   std::vector<float> packed_;
 };
+
+// The part of a GradProblem from pixel `first` up to `last`. `sums`: `channels` of the bias, then as many of the slope.
+TARGET __attribute__((noinline)) void grad_rows(const GradProblem& p, int64_t first, int64_t last, float* sums) {
+  float* __restrict bias_sum = sums;
+  float* __restrict slope_sum = sums + p.channels;
+  const float slope = p.slope;
+  for (int64_t pixel = first; pixel < last; pixel++) {
+    const float* __restrict grad = p.grad + pixel * p.grad_stride;
+    const float* __restrict out = p.out + pixel * p.out_stride;
+    float* __restrict before = p.before + pixel * p.channels;
+    for (int64_t n = 0; n < p.channels; n++) {
+      before[n] = out[n] > 0 ? grad[n] : grad[n] * slope;
+      bias_sum[n] += before[n];
+      slope_sum[n] += out[n] > 0 ? 0.f : grad[n] * out[n];
+    }
+  }
+}
 
 }  // namespace ISA
