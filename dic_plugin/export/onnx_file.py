@@ -95,6 +95,18 @@ def export_onnx(network: DIC,
         network(torch.zeros(1, 3, size, size))  # its message about an unsuitable size is better than the exporter's
     if opset is not None and not OLDEST_OPSET <= opset <= onnx.defs.onnx_opset_version():
         raise ValueError(f'opset={opset}; expected {OLDEST_OPSET} to {onnx.defs.onnx_opset_version()}.')
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    with atomic_write(path) as temporary:  # says at once, not after the export, that a device is no file
+        onnx.save(_build_model(network, size, opset, about or {}), temporary)
+        difference = onnx_difference(network, temporary, size) if check else None
+        if difference and not difference.agrees:
+            raise ExportError(f'ONNX Runtime and PyTorch differ by up to {difference}; expected at most {TOLERANCE:g} '
+                              f'and {TOLERANCE * difference.width:g} pixels. {path} was not written.')
+    return difference
+
+
+def _build_model(network: DIC, size: int, opset: Optional[int], about: Mapping[str, Any]) -> Any:
+    onnx = need('onnx')
     model = _trace(network, size, opset)
     model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)  # torch's own is too new for many
     num_keypoints = model.graph.output[1].type.tensor_type.shape.dim[1].dim_value
@@ -109,17 +121,10 @@ def export_onnx(network: DIC,
         num_keypoints=num_keypoints,
         landmark_order=next((name for name, number in ORDERS.items() if number == num_keypoints), 'unknown'),
         landmark_unit='(x, y) in pixels of sr, centre of the top-left pixel at (0, 0)',
-        **(about or {}))
+        **about)
     onnx.helper.set_model_props(model, {key: str(value) for key, value in metadata.items()})
     onnx.checker.check_model(model)
-    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    with atomic_write(path) as temporary:
-        onnx.save(model, temporary)
-        difference = onnx_difference(network, temporary, size) if check else None
-        if difference and not difference.agrees:
-            raise ExportError(f'ONNX Runtime and PyTorch differ by up to {difference}; expected at most {TOLERANCE:g} '
-                              f'and {TOLERANCE * difference.width:g} pixels. {path} was not written.')
-    return difference
+    return model
 
 
 def _trace(network: DIC, size: int, opset: Optional[int]) -> Any:

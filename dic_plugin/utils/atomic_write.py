@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any, Iterator, Mapping, Union
 from uuid import uuid4
 
+from dic_plugin.utils.regular_file import check_regular
+
 
 @contextmanager
 def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
@@ -15,8 +17,11 @@ def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
     A folder made there takes the place of none.
 
     Raises:
-        OSError: the file cannot take its place. What was there before is then unchanged.
+        OSError: the file cannot take its place, or a pipe, socket or device is there (root may put a file in the place
+            of /dev/null). What was there before is then unchanged.
     """
+    if os.path.exists(path):
+        check_regular(path)
     # not made of the file's own name: that may be as long as the file system allows
     temporary = os.path.join(os.path.dirname(path), f'.{uuid4().hex}.tmp')
     try:

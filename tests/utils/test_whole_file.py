@@ -1,4 +1,7 @@
 """Files that appear whole or not at all."""
+import os
+import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +55,18 @@ def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, atomic_write(str(path)) as temporary:
         Path(temporary).write_text('new')
     assert caught.value.filename == str(path)
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='Windows has no named pipes in folders')
+@pytest.mark.parametrize('linked', [False, True])
+def test_a_pipe_or_device_is_not_replaced(tmp_path, linked):
+    """As root, a file could take the place of /dev/null."""
+    pipe = tmp_path / 'pipe'
+    os.mkfifo(pipe)
+    path = tmp_path / 'link' if linked else pipe
+    if linked:
+        path.symlink_to(pipe)
+    with pytest.raises(OSError, match='is no regular file but a pipe, socket or device') as caught, atomic_write(path):
+        pytest.fail('nothing may be written')
+    assert caught.value.filename == str(path) and stat.S_ISFIFO(pipe.stat().st_mode)
+    assert path.is_symlink() == linked

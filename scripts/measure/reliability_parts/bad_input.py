@@ -3,6 +3,7 @@ import hashlib
 import os
 import random
 import shutil
+import stat
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from dic_plugin import launch
 from dic_plugin.cli import export, infer
 
 MEMORY = 2 * GIB
+DEVICES = ('/dev/null', '/dev/full')
 NAMES = ('two\nlines.png', 'tab\t.png', '-o.png', ' .png', '%s%n.png', '{0}.png', 'quote"\'.png', 'ß→λ.png', '..png',
          'é' * 120 + '.png', '#1?x=2.png', '[a].png', '*.png', '\udcff.png', '.hidden.png', 'UPPER.PNG', 'a.b.c.png',
          '~.png', '$HOME.png', '\\x.png')  # yapf: disable
@@ -32,8 +34,8 @@ FORCED = (
     'val:val_freq=0', 'val:metrics:psnr:type=calculate_x', 'val:metrics:psnr:crop_border=-1',
     'val:metrics:psnr:crop_border=99', 'logger:print_freq=0', 'logger:save_checkpoint_freq=0', 'logger=x',
     'manual_seed=x', 'a:b:c=1', '=1', 'scale', ':=', 'x=y=z')  # yapf: disable
-OUTPUTS = ('/dev/null', '/dev/full', '/proc/x.onnx', '', '.', 'out', 'nowhere/' * 40 + 'x.onnx', 'x' * 300 + '.onnx',
-           'tiny.yml/x.onnx', 'weights.pth', 'ß\n.onnx')  # yapf: disable
+OUTPUTS = (*DEVICES, '/proc/x.onnx', '', '.', 'out', 'nowhere/' * 40 + 'x.onnx', 'x' * 300 + '.onnx', 'tiny.yml/x.onnx',
+           'weights.pth', 'ß\n.onnx')  # yapf: disable
 
 
 class Case(NamedTuple):
@@ -106,6 +108,8 @@ def judge(case: Case, ending: Ending, before: Dict[str, str], folder: Path) -> O
         return 'traceback'
     if (folder / 'RAN').exists():
         return 'ran code of the file'
+    if not all(stat.S_ISCHR(os.stat(device).st_mode) for device in DEVICES):
+        return 'put a file in the place of a device'
     if ending.status and not any(name in ending.said for name in case.names):
         return f'status {ending.status}, and no line names {case.names[0]!r}'
     after = fingerprints(folder)
@@ -148,6 +152,8 @@ def run_bad_input(work: Path, number: int, seed: int) -> Dict[str, Any]:
     """
     valid, folder = work / 'valid', work / 'case'
     samples = build(valid)
+    # imports what each fork would import anew
+    command(export.main, '-w', str(valid / 'weights.pth'), '-o', str(work / 'x.onnx'), '--no-check')()
     kinds: Dict[str, Counter] = {}
     findings = []
     for case in tqdm(list(cases(valid, samples, number, seed)), unit='case', mininterval=10):
