@@ -12,6 +12,7 @@ import yaml
 
 import dic_plugin  # noqa: F401
 from dic_plugin import launch
+from helpers import forked
 
 # fork, forkserver or spawn: how loader workers are started, see CONTRIBUTING.md. Python has its own default.
 if os.environ.get('DIC_START_METHOD'):
@@ -50,6 +51,8 @@ def no_process_outlives_its_test(monkeypatch):
             os.killpg(process.pid, signal.SIGKILL) if os.name == 'posix' else process.kill()
         except (ProcessLookupError, PermissionError):  # all of them have ended
             pass
+    while forked.STARTED:
+        forked.STARTED.pop().clean()
 
 
 @pytest.fixture(autouse=True)

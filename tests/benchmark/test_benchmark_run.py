@@ -1,6 +1,8 @@
 """The whole benchmark on tiny networks: its files, repeated and resumed runs, and failures."""
 import json
+import multiprocessing
 import re
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -17,6 +19,7 @@ from dic_plugin.evaluation.evaluate import evaluate
 from dic_plugin.evaluation.landmark_evaluator import LandmarkEvaluator
 from dic_plugin.landmarks.errors import nrmse
 from dic_plugin.landmarks.heatmaps import decode_heatmaps
+from helpers import forked
 from helpers.benchmark_plan import PLAN, write_plan
 
 pytestmark = pytest.mark.slow
@@ -31,6 +34,20 @@ EDSR_AGAIN = dict(PLAN['models'], EDSR=dict(PLAN['models']['EDSR'], manual_seed=
 def run(folder, *arguments, **changes):
     return main(['-opt', str(write_plan(folder, **changes)), '--jobs', '1', '--gpus', 'none', '-o', str(folder),
                  *arguments])  # yapf: disable
+
+
+@pytest.fixture(scope='module', autouse=True)
+def stages_begin_with_everything_imported():
+    """test_to_the_end.py starts true processes."""
+
+    def begin(command, env, stdout, **_):
+        return forked.Forked(command[1:], env=env, stdout=stdout)
+
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        yield
+        return
+    with mock.patch('dic_plugin.benchmark.machine.subprocess.Popen', begin):
+        yield
 
 
 @pytest.fixture(scope='module')

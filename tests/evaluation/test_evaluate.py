@@ -2,7 +2,6 @@
 import csv
 import json
 import re
-import subprocess
 import sys
 from urllib.error import URLError
 
@@ -30,6 +29,7 @@ from dic_plugin.evaluation.protocols import PROTOCOLS, compare
 from dic_plugin.evaluation.summary import areas, cumulative_curve, estimate, failures
 from dic_plugin.landmarks.errors import landmark_errors
 from dic_plugin.landmarks.heatmaps import decode_heatmaps, render_heatmaps
+from helpers import forked
 from helpers.paths import ROOT
 from helpers.reference import GOLDEN, golden_landmarks
 
@@ -359,12 +359,12 @@ def test_equal_images_in_an_lmdb_as_a_process_of_its_own(tmp_path):
     make_lmdb_from_imgs(
         str(tmp_path / 'sr'), str(tmp_path / 'gt.lmdb'), [f'{name}.png' for name in NAMES[:2]], NAMES[:2])
     torch.save({'params': hourglass(5).state_dict()}, tmp_path / 'five.pth')
-    command = [sys.executable, str(ROOT / 'scripts' / 'evaluate.py'), '--sr', 'sr', '--gt', 'gt.lmdb', '-o', 'out',
-               '--evaluator', 'five.pth', '--protocol', 'survey', 'rgb']  # yapf: disable
-    process = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    assert 'not as published' in process.stdout and 'training set of the model: not said' in process.stdout
-    assert 'sparnet' not in process.stdout and 'published-outer-eye' not in process.stdout
+    said = forked.run([
+        ROOT / 'scripts/evaluate.py', '--sr', 'sr', '--gt', 'gt.lmdb', '-o', 'out', '--evaluator', 'five.pth',
+        '--protocol', 'survey', 'rgb'
+    ], cwd=tmp_path)  # yapf: disable
+    assert 'not as published' in said and 'training set of the model: not said' in said
+    assert 'sparnet' not in said and 'published-outer-eye' not in said
     content = json.loads((tmp_path / 'out' / 'evaluation.json').read_text())
     summary = {(entry['measure'], entry['protocol']): entry for entry in content['summary']}
     assert summary['psnr', 'survey']['mean'] == 'inf' and summary['psnr', 'survey']['low'] is None

@@ -1,6 +1,7 @@
 """Tiny trainings in processes of their own, alone or several at a time as torchrun and SLURM start them."""
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import torch
 import yaml
 from basicsr.utils.options import ordered_yaml
 
+from helpers import forked
 from helpers.paths import ROOT
 
 NETWORKS = {
@@ -68,7 +70,8 @@ def start(cwd, *arguments, what='train', processes=0, prepare='', launcher=(), b
     """Begin a run of ``<cwd>/tiny.yml``; ``processes``: 0 without a launcher, else that many by torchrun.
 
     ``launcher``: torchrun's arguments instead of those for one machine; ``before``: what stands before the command;
-    ``env``: more environment variables. It leads a group of its own, see conftest.py.
+    ``env``: more environment variables. It leads a group of its own, see conftest.py. One without a launcher, in which
+    nothing is to be prepared, is forked from a process that has imported everything.
     """
     script = cwd / 'run.py'
     script.write_text(SCRIPT.replace('PREPARE', prepare))
@@ -77,8 +80,11 @@ def start(cwd, *arguments, what='train', processes=0, prepare='', launcher=(), b
         where = launcher or ('--nproc_per_node', processes, '--rdzv_backend=c10d', '--rdzv_endpoint=localhost:0')
         command += ['-m', 'torch.distributed.run', *where]
         arguments = ('--launcher', 'pytorch', *arguments)
-    command += [script, what, '-opt', cwd / 'tiny.yml', *arguments]
+    arguments = (what, '-opt', cwd / 'tiny.yml', *arguments)
     environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT), **dict(env))
+    if not (processes or prepare or before):
+        return forked.start([script, *arguments], cwd, environment)
+    command += [script, *arguments]
     return subprocess.Popen(
         list(map(str, command)), cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True)  # yapf: disable
@@ -91,8 +97,18 @@ def finish(process, code=0, timeout=240):
     return log
 
 
-def run(cwd, *arguments, code=0, **kwargs):
-    return finish(start(cwd, *arguments, **kwargs), code)
+def run(cwd, *arguments, processes=0, code=0, **kwargs):
+    """Start, wait and return what was said; several processes without torchrun, but with the variables that it sets."""
+    if not processes:
+        return finish(start(cwd, *arguments, **kwargs), code)
+    with socket.socket() as probe:
+        probe.bind(('localhost', 0))
+        port = probe.getsockname()[1]
+    started = [
+        start(cwd, '--launcher', 'pytorch', *arguments, env=dict(
+            RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes), MASTER_ADDR='localhost',
+            MASTER_PORT=str(port)), **kwargs) for rank in range(processes)]  # yapf: disable
+    return ''.join(finish(process, code) for process in started)
 
 
 def wait_for_iteration(process, cwd, number, limit=120):

@@ -5,8 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -23,6 +21,7 @@ from dic_plugin.faces.found_face import FoundFace
 from dic_plugin.inference import files, restore_files
 from dic_plugin.inference.paste import enlarge_photograph
 from dic_plugin.synthetic import draw_face
+from helpers import forked
 from helpers.inference_weights import save_weights
 from helpers.photographs import make_photographs
 
@@ -430,15 +429,8 @@ def test_the_script_runs_from_anywhere(weights, tmp_path):
     script = Path(dic_plugin.__file__).resolve().parents[1] / 'scripts/inference_dic.py'
     if not script.is_file():
         pytest.skip('tests the sources, which are not here')
-    done = subprocess.run(
-        [sys.executable, str(script), '-i',
-         write_crops(tmp_path / 'in', 1), '-w', weights, '--aligned'],
-        cwd=tmp_path,
-        env=dict(os.environ, OMP_NUM_THREADS='1'),
-        capture_output=True,
-        text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == 'wrote 2 files to results/inference'
+    said = forked.run([script, '-i', write_crops(tmp_path / 'in', 1), '-w', weights, '--aligned'], cwd=tmp_path)
+    assert said.splitlines()[-1] == 'wrote 2 files to results/inference'
     assert (tmp_path / 'results/inference/faces/face0.png').is_file()
 
 

@@ -25,7 +25,8 @@ def test_gradient_of_two_batches_of_4_is_that_of_one_of_8(folders):
         write_options(
             folder, train=dict(total_iter=1), datasets__train__batch_size_per_gpu=batch,
             datasets__train__use_hflip=False)  # yapf: disable
-        assert iterations(run(folder, processes=processes if processes > 1 else 0)) == [1]
+        process = start(folder, processes=processes if processes > 1 else 0)  # two by torchrun
+        assert iterations(finish(process)) == [1]
         gradients.append(ranks(folder, [0])[0]['gradient'])
     assert largest_difference(*gradients) < 1e-6
     assert max(float(gradient.abs().max()) for gradient in gradients[0].values()) > 1e-3

@@ -80,7 +80,7 @@ Dataset.__getitem__ = broken
 
 def test_wrong_options_are_said_once(tmp_path):
     write_options(tmp_path, train=dict(total_itr=5))
-    said = run(tmp_path, processes=2, code=1)
+    said = finish(start(tmp_path, processes=2), code=1)
     assert said.count("Error in the options: train:total_itr: no such option; did you mean 'total_iter'?") == 1
     assert not (tmp_path / 'experiments').exists()
 

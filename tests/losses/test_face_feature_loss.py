@@ -1,7 +1,4 @@
 """FaceFeatureLoss: its values, that it is frozen, its weights and what is said without them."""
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,6 +8,7 @@ from basicsr.models import build_model
 from dic_plugin.archs import LightCNNFeature
 from dic_plugin.checkpoints.files import CheckpointError, save_params
 from dic_plugin.losses import FaceFeatureLoss
+from helpers import forked
 from helpers.paths import ROOT
 
 
@@ -62,8 +60,7 @@ def test_published_file_works_once_converted(tmp_path, weights):
     torch.save({f'module.{key}': value for key, value in params.items()}, published)
     with pytest.raises(CheckpointError, match='Published checkpoints are converted by dic-convert'):
         FaceFeatureLoss(published)
-    subprocess.run([sys.executable, os.path.join(ROOT, 'scripts', 'convert_checkpoint.py'), published, converted],
-                   check=True, stdout=subprocess.DEVNULL)  # yapf: disable
+    forked.run([ROOT / 'scripts/convert_checkpoint.py', published, converted])
     loss = FaceFeatureLoss(converted)
     assert all(torch.equal(value, params[key]) for key, value in loss.extractor.state_dict().items())
 

@@ -1,8 +1,6 @@
 """DICGANModel: whose gradients reach whom, the two networks' turns, the frozen hourglass, resuming, GAN types, EMA."""
 import glob
 import os
-import subprocess
-import sys
 from contextlib import nullcontext
 
 import pytest
@@ -13,6 +11,7 @@ from dic_plugin.archs import DIC, LightCNNFeature
 from dic_plugin.checkpoints.files import CheckpointError, save_params
 from dic_plugin.losses import GridLoss
 from dic_plugin.utils.option_check import OptionError, check_options
+from helpers import forked
 from helpers.paths import OPTIONS
 from helpers.tiny_training import TINY, batch, build, one_process, resume, same, step, validate, weights
 from helpers.tiny_training import options as tiny_options
@@ -216,16 +215,12 @@ def test_recipe_as_real_processes(tmp_path):
     """The shipped option files, made tiny: trained from a DIC, resumed, tested."""
     save_params({str(tmp_path / 'dic.pth'): DIC(**TINY).state_dict()})
 
-    env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=os.path.join(OPTIONS, os.pardir))
-
     def run(what, changes, *flags):
         code = f'import sys; from dic_plugin.launch import {what}; sys.exit({what}())'
-        command = [sys.executable, '-c', code, '-opt', os.path.join(OPTIONS, f'{what}_DICGAN.yml'), *flags]
+        command = ['-c', code, '-opt', os.path.join(OPTIONS, f'{what}_DICGAN.yml'), *flags]
         command += ['--force_yml', 'name=tiny', 'num_gpu=0', *changes]
         command += [f'network_g:{key}={value}' for key, value in TINY.items()]
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        return done.stdout + done.stderr
+        return forked.run(command, cwd=tmp_path)
 
     changes = [
         'path:pretrain_network_g=dic.pth', 'train:net_d_init_iters=1', 'val:val_freq=9', 'logger:print_freq=1',

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from dic_plugin.data.annotations import FaceAnnotations
 from dic_plugin.data.degradation import make_lq
 from dic_plugin.data.face_files import FaceFiles
 from dic_plugin.prepare import prepare as run_module
+from helpers import forked
 from helpers.paths import ROOT
 from helpers.photographs import make_photographs, read_csv, write_dic_list
 
@@ -144,18 +143,16 @@ def test_a_run_interrupted_while_writing_continues(download, undisturbed, tmp_pa
                                                   (signal.SIGKILL, 1, '000/*4.json'), (signal.SIGKILL, 1, 'set/*')])
 def test_a_killed_process_continues(download, undisturbed, tmp_path, how, times, progress):
     folder, _ = download
-    command = [
-        sys.executable, ROOT / 'scripts' / 'prepare_faces.py', folder / 'photos', '--landmarks',
-        folder / 'train_list.pkl', '-o', tmp_path / 'set', '--split', '6', '--workers', '2'
-    ]
-    process = subprocess.Popen(
-        list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    process = forked.start([
+        ROOT / 'scripts/prepare_faces.py', folder / 'photos', '--landmarks', folder / 'train_list.pkl', '-o',
+        tmp_path / 'set', '--split', '6', '--workers', '2'
+    ])
     while process.poll() is None and not list(tmp_path.glob(f'set.unfinished/{progress}')):
         time.sleep(0.002)
     for _ in range(times):
         process.send_signal(how)
         time.sleep(0.01)
-    error = process.communicate(timeout=60)[1].decode()
+    error = process.communicate(timeout=60)[0]
     assert process.returncode in ({signal.SIGINT: (0, 130)}.get(how, (0, -how))), error
     assert 'Traceback' not in error
     prepare(folder, tmp_path / 'set', '--split', '6', '--workers', 2)
@@ -254,12 +251,8 @@ def test_the_recipes_train_and_test_on_it(download, tmp_path, recipe, size):
         data = [f'datasets:{phase}:{option}={root}/{split}.{suffix}' for phase, split in splits.items()
                 for option, suffix in (('dataroot_gt', 'lmdb'), ('annotation_file', 'npz'))]  # yapf: disable
         path = ROOT / 'options' / f'{program}_DIC_{recipe}.yml'
-        command = [sys.executable, f'basicsr/{program}.py', '-opt', path, '--force_yml', 'name=tiny', 'num_gpu=0']
-        env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
-        done = subprocess.run([*map(str, command), *options, *data, *TINY_NET], cwd=tmp_path, env=env,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)  # yapf: disable
-        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-        return done.stdout + done.stderr
+        command = [f'basicsr/{program}.py', '-opt', path, '--force_yml', 'name=tiny', 'num_gpu=0']
+        return forked.run([*command, *options, *data, *TINY_NET], cwd=tmp_path)
 
     shutil.copytree(ROOT / 'basicsr', tmp_path / 'basicsr')
     run('train',
