@@ -14,7 +14,7 @@ from dic_plugin.utils.regular_file import check_regular
 def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
     """Yield a temporary name beside ``path``; the file written there replaces it at the end, or is removed on an error.
 
-    A folder made there takes the place of none.
+    A folder made there takes the place of none. Where ``path`` is a link, what it points to is replaced.
 
     Raises:
         OSError: the file cannot take its place, or a pipe, socket or device is there (root may put a file in the place
@@ -22,11 +22,12 @@ def atomic_write(path: Union[str, os.PathLike]) -> Iterator[str]:
     """
     if os.path.exists(path):
         check_regular(path)
+    target = os.path.realpath(path)
     # not made of the file's own name: that may be as long as the file system allows
-    temporary = os.path.join(os.path.dirname(path), f'.{uuid4().hex}.tmp')
+    temporary = os.path.join(os.path.dirname(target), f'.{uuid4().hex}.tmp')
     try:
         yield temporary
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         if error.filename == temporary:  # a name that the user has not given
             raise type(error)(error.errno, error.strerror, os.fspath(path)) from error

@@ -70,3 +70,20 @@ def test_a_pipe_or_device_is_not_replaced(tmp_path, linked):
         pytest.fail('nothing may be written')
     assert caught.value.filename == str(path) and stat.S_ISFIFO(pipe.stat().st_mode)
     assert path.is_symlink() == linked
+
+
+@pytest.mark.parametrize('exists', [False, True])
+def test_a_link_stays_one(tmp_path, exists):
+    """As when a file is opened to write: weights may lie on another disk."""
+    (tmp_path / 'disk').mkdir()
+    target, link = tmp_path / 'disk/a.csv', tmp_path / 'a.csv'
+    if exists:
+        target.write_text('old')
+    try:
+        link.symlink_to(target)
+    except OSError:
+        pytest.skip('this system does not let users make links')
+    with atomic_write(link) as temporary:
+        Path(temporary).write_text('new')
+    assert link.is_symlink() and target.read_text() == 'new'
+    assert sorted(path.name for path in tmp_path.rglob('*')) == ['a.csv', 'a.csv', 'disk']
