@@ -1,4 +1,4 @@
-"""Files that users name, which may be pipes and devices: of these, reading might never end and writing takes the place."""
+"""Files that users name: of a pipe or device, reading might never end, and writing might take its place."""
 import errno
 import os
 import stat
