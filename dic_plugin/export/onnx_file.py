@@ -1,5 +1,6 @@
 """Export of DIC to ONNX: any batch size, landmarks decoded in the graph, compared with PyTorch before it is kept."""
 import copy
+import errno
 import os
 import warnings
 from typing import Any, Mapping, NamedTuple, Optional, Sequence
@@ -96,7 +97,11 @@ def export_onnx(network: DIC,
     if opset is not None and not OLDEST_OPSET <= opset <= onnx.defs.onnx_opset_version():
         raise ValueError(f'opset={opset}; expected {OLDEST_OPSET} to {onnx.defs.onnx_opset_version()}.')
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    with atomic_write(path) as temporary:  # says at once, not after the export, that a device is no file
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, 'is a folder; expected a name for a file', path)
+    with atomic_write(path) as temporary:
+        with open(temporary, 'wb'):  # where nothing can be written, says so now and not after the export
+            pass
         onnx.save(_build_model(network, size, opset, about or {}), temporary)
         difference = onnx_difference(network, temporary, size) if check else None
         if difference and not difference.agrees:

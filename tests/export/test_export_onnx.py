@@ -1,5 +1,6 @@
 """The ONNX file gives the results of PyTorch, describes itself, and a wrong one never replaces a good one."""
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -121,6 +122,23 @@ def test_without_onnx_runtime_only_no_check_writes(no_trace, weights, tmp_path, 
     assert list(tmp_path.iterdir()) == []
     assert main(['-w', weights, '-o', target, '--no-check']) == 0
     assert 'not compared' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('name, message', [('.', 'is a folder'), ('file/dic.onnx', 'file'),
+                                           ('pipe', 'is no regular file')])  # yapf: disable
+def test_a_place_that_cannot_be_written_is_refused_before_the_export(weights, tmp_path, monkeypatch, capsys, name,
+                                                                     message):
+    monkeypatch.setattr(onnx_file, '_trace', lambda *_: pytest.fail('exported in vain'))
+    (tmp_path / 'file').touch()
+    if name == 'pipe':
+        if sys.platform == 'win32':
+            pytest.skip('Windows has no named pipes in folders')
+        os.mkfifo(tmp_path / name)
+    before = sorted(tmp_path.iterdir())
+    assert main(['-w', weights, '-o', str(tmp_path / name)]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count('\n') == 1
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_the_network_stays_as_it_is(no_trace, weights, tmp_path):
