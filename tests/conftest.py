@@ -22,10 +22,12 @@ hypothesis.settings.register_profile('no timing', deadline=None)
 hypothesis.settings.load_profile('no timing')
 
 # Files that take longest, which begin first: one that began last would run on alone, on one of the cores.
-LONGEST = ('test_speed_options.py', 'test_benchmark_run.py', 'test_distributed.py', 'test_prepare_faces.py',
-           'test_quickstart.py', 'test_stopping.py', 'test_two_hosts.py', 'test_dic_arch.py', 'test_start_methods.py',
-           'test_launch.py', 'test_benchmark_speed.py', 'test_golden.py', 'test_check_faces.py', 'test_export_onnx.py',
-           'test_dicgan_model.py', 'test_packaging.py', 'test_no_hang.py', 'test_convert_checkpoint.py')
+LONGEST = ('test_quickstart.py', 'test_start_methods.py', 'test_stopping.py', 'test_reliability.py',
+           'test_speed_options.py', 'test_to_the_end.py', 'test_launch.py', 'test_benchmark_speed.py',
+           'test_prepare_faces.py', 'test_two_hosts.py', 'test_golden_rivals.py', 'test_dic_arch.py',
+           'test_triton_conv.py', 'test_benchmark_parts.py', 'test_demo_page.py', 'test_golden.py',
+           'test_benchmark_run.py', 'test_face_restorer.py', 'test_no_hang.py', 'test_distributed.py',
+           'test_packaging.py', 'test_exact_resume.py')
 
 
 def pytest_collection_modifyitems(items):
