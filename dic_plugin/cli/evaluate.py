@@ -38,6 +38,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     add_shared(parser, '--device')
     args = parser.parse_args(argv)
     try:
+        if args.output and os.path.exists(args.output) and not os.path.isdir(args.output):  # not after the work
+            raise FileExistsError(f'{args.output!r} exists and is no folder; expected one (-o).')
         device = str(pick_device(args.device))
         evaluator = LandmarkEvaluator(args.evaluator, device) if args.evaluator else None
         evaluators = {'': evaluator} if evaluator else {}

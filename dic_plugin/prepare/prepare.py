@@ -62,7 +62,10 @@ def prepare(options: Any) -> Tuple[Counts, bool]:
         NothingPrepared: no photograph gave a face.
         KeyboardInterrupt: interrupted; finished photographs are kept.
     """
-    output, unfinished = options.output, f'{os.path.normpath(options.output)}.unfinished'
+    output = os.path.normpath(options.output)
+    if os.path.islink(output):  # to a larger disk, for example: the set belongs there, and the link stays
+        output = os.path.realpath(output)
+    unfinished = f'{output}.unfinished'
     photos, unusable, others = list_photographs(options.photos, output)
     planner = _Planner(options, photos)
     annotations, detector = planner.annotations, planner.detector
@@ -71,7 +74,7 @@ def prepare(options: Any) -> Tuple[Counts, bool]:
     if record is not None:
         shutil.rmtree(unfinished, ignore_errors=True)  # left by a run that was killed after the set was complete
         return Counts(**record['counts']), False
-    if os.path.isfile(output) or os.path.isdir(output) and os.listdir(output):
+    if os.path.exists(output) and not (os.path.isdir(output) and not os.listdir(output)):
         raise FileExistsError(f'{output!r} exists and was not made by this tool; expected a new folder (-o).')
 
     planner.check_landmark_files(photos)

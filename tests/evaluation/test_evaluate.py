@@ -384,6 +384,7 @@ def test_equal_images_in_an_lmdb_as_a_process_of_its_own(tmp_path):
      'a.npz: has 60 landmarks per face, the evaluator HG_tiny.pth finds 68'),
     (lambda p: ['--evaluator', 'W', '--annotations', annotate(p / 'a.npz', size=128)],
      'was annotated as 128x128'),
+    (lambda p: ['-o', annotate(p / 'a.npz')], 'a.npz.* exists and is no folder'),
 ])  # yapf: disable
 def test_mistakes_end_in_one_clear_error(faces, weights, capsys, arguments, message):
     tmp_path, _, _ = faces

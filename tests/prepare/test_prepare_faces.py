@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -178,6 +179,21 @@ def test_another_folder_is_not_touched(download, tmp_path, capsys):
     prepare(download[0], tmp_path / 'set', code=1)
     assert 'not made by this tool' in capsys.readouterr().err
     assert os.listdir(tmp_path / 'set') == ['thesis.txt'] and os.listdir(tmp_path) == ['set']
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='Windows has no named pipes in folders, and links need rights')
+def test_a_link_to_another_disk_stays_a_link_and_a_pipe_is_refused(download, undisturbed, tmp_path, capsys):
+    (tmp_path / 'disk/celeba').mkdir(parents=True)
+    (tmp_path / 'set').symlink_to('disk/celeba')
+    prepare(download[0], tmp_path / 'set', '--split', '6')
+    assert (tmp_path / 'set').is_symlink() and os.listdir(tmp_path / 'disk') == ['celeba']
+    assert_same_tree(undisturbed, tmp_path / 'disk/celeba')
+    prepare(download[0], tmp_path / 'set', '--split', '6')
+    assert 'as it was already' in capsys.readouterr().out
+    os.mkfifo(tmp_path / 'pipe')
+    prepare(download[0], tmp_path / 'pipe', code=1)
+    assert 'not made by this tool' in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path)) == ['disk', 'pipe', 'set']
 
 
 def test_an_unfinished_run_with_other_settings_or_of_another_process_is_refused(download, tmp_path, monkeypatch,
