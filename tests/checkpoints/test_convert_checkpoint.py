@@ -352,5 +352,6 @@ def test_hostile_file_as_a_process(source, tmp_path):
     source({'state_dict': small_dic(), 'x': Hostile()})
     said = forked.run([SCRIPT, 'in.pth', 'out.pth'], code=1, cwd=tmp_path)
     assert re.search(fr'\Aerror: in.pth: .* also holds {os.name}.mkdir', said)
+    assert said.count('\n') == 1  # so nothing on standard output, and no traceback
     assert 'Traceback' not in said
     assert os.listdir(tmp_path) == ['in.pth']

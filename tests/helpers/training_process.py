@@ -101,14 +101,18 @@ def run(cwd, *arguments, processes=0, code=0, **kwargs):
     """Start, wait and return what was said; several processes without torchrun, but with the variables that it sets."""
     if not processes:
         return finish(start(cwd, *arguments, **kwargs), code)
-    with socket.socket() as probe:
-        probe.bind(('localhost', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     started = [
         start(cwd, '--launcher', 'pytorch', *arguments, env=dict(
             RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes), MASTER_ADDR='localhost',
             MASTER_PORT=str(port)), **kwargs) for rank in range(processes)]  # yapf: disable
     return ''.join(finish(process, code) for process in started)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('localhost', 0))
+        return probe.getsockname()[1]
 
 
 def wait_for_iteration(process, cwd, number, limit=120):

@@ -1,12 +1,21 @@
 """Several processes train and test as one does: real processes, as torchrun and SLURM start them, on gloo."""
 import os
-import socket
 
 import pytest
 import torch
 
 from helpers import training_process
-from helpers.training_process import figures, finish, iterations, largest_difference, ranks, run, start, write_options
+from helpers.training_process import (
+    figures,
+    finish,
+    free_port,
+    iterations,
+    largest_difference,
+    ranks,
+    run,
+    start,
+    write_options,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -95,9 +104,7 @@ def test_slurm(tmp_path):
     (tools /
      'scontrol').write_text('#!/bin/sh\ntest "$*" = "show hostnames node[1-2]" && echo localhost && echo node2\n')
     (tools / 'scontrol').chmod(0o755)
-    with socket.socket() as probe:
-        probe.bind(('localhost', 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     processes = [
         start(tmp_path, '--launcher', 'slurm', '--force_yml', f'dist_params:port={port}', env=dict(
             SLURM_PROCID=str(rank), SLURM_NTASKS='2', SLURM_LOCALID='0', SLURM_NODELIST='node[1-2]',

@@ -24,7 +24,7 @@ def quickstart(root, *arguments, code=0):
     return done.stdout
 
 
-@pytest.mark.timeout(900)  # two quick starts
+@pytest.mark.timeout(900)  # three quick starts
 def test_smoke_trains_tests_and_can_be_run_again(tmp_path):
     said = quickstart(tmp_path, '--smoke')
     hourglass, models = (tmp_path / f'experiments/{name}_smoke/models' for name in ('train_hourglass', 'train_DIC'))
@@ -47,6 +47,7 @@ def test_smoke_trains_tests_and_can_be_run_again(tmp_path):
     assert f'[quickstart] resuming the training in experiments/{models.parent.name}\n' in said
     assert f'[quickstart] already trained: experiments/{hourglass.parent.name} ' in said
     assert said.count('[quickstart] already trained') == 1 and (models / 'net_g_latest.pth').is_file()
+    assert quickstart(tmp_path, '--smoke').count('[quickstart] already trained') == 2
 
 
 def test_unknown_arguments_are_refused(tmp_path):
